@@ -1,0 +1,38 @@
+"""Builds the launcher into the wheel: hatchling calls this."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+HELP = "pyinit's launcher is C: a C compiler is needed to build it (Debian, Ubuntu: apt-get install gcc libc6-dev)."
+
+
+class LauncherHook(BuildHookInterface):  # type: ignore[type-arg]  # hatchling's own generic is not needed
+    """Compile launcher/pyinit.c and put it into the wheel's scripts, beside pyinit-main."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Compile; raises SystemExit when there is no compiler or it fails."""
+        del version
+        here = Path(self.root) / "launcher"
+        target = Path(self.directory) / "launcher" / "pyinit"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        compiler = shlex.split(os.environ.get("CC", "cc"))
+        if shutil.which(compiler[0]) is None:
+            raise SystemExit(HELP)
+        flags = ["-O2", "-Wall", "-Wextra", "-Werror=implicit-function-declaration"]
+        common = [*compiler, *flags, str(here / "pyinit.c"), "-o", str(target)]
+        # A static program starts faster, and runs where the C library is another one; not every place can link one.
+        if subprocess.run([*common, "-static", "-s"], capture_output=True, check=False).returncode != 0:
+            subprocess.run([*common, "-s"], check=True)
+        platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+        build_data["pure_python"] = True
+        build_data["tag"] = f"py3-none-{platform}"
+        build_data["shared_scripts"] = {str(target): "pyinit", str(here / "pyinit-main"): "pyinit-main"}

@@ -1,0 +1,127 @@
+/*
+ * The pyinit command: starts the interpreter that pyinit was installed for, isolated from the environment.
+ *
+ * Python cannot do this for itself. A script's first line takes the interpreter alone when pip writes it, so
+ * PYTHONHOME or a sitecustomize of the container would reach pyinit; a shell in between drops the variables whose
+ * names it does not like; and the interpreter changes the very things that the command must get unchanged (signal
+ * dispositions, LC_CTYPE) before its first statement. So, in this order:
+ *
+ *   1. block all signals but the faults: the init of a PID namespace loses those that come before it is ready;
+ *   2. write down what the interpreter is going to change: mask, ignored signals, LC_CTYPE, closed descriptors;
+ *   3. open the descriptor that signals will be read from;
+ *   4. find pyinit-main beside this program, the interpreter in its first line, and become that.
+ *
+ * Anything that goes wrong here is one line on standard error and status 125.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum { FAILED = 125, LINE = 4096 };
+
+static const char MAIN[] = "pyinit-main";
+
+static int fail(const char *what, const char *name)
+{
+    dprintf(2, "pyinit: %s %s: %s. Install pyinit again, or start it by the full path of its bin folder.\n",
+            what, name, strerror(errno));
+    return FAILED;
+}
+
+/* Where this program lies, links resolved: through /proc, or from the path that it was started by. */
+static const char *own_folder(void)
+{
+    static char path[PATH_MAX + sizeof MAIN + 1];
+    ssize_t length = readlink("/proc/self/exe", path, PATH_MAX - 1);
+
+    if (length > 0)
+        path[length] = '\0';
+    else if (!realpath((const char *) getauxval(AT_EXECFN), path))
+        return NULL;
+    *strrchr(path, '/') = '\0';
+    return path;
+}
+
+/* The interpreter that the first line names. */
+static char *interpreter(const char *script)
+{
+    static char line[LINE];
+    int fd = open(script, O_RDONLY | O_CLOEXEC);
+    ssize_t length;
+
+    if (fd < 0)
+        return NULL;
+    length = read(fd, line, sizeof line - 1);
+    close(fd);
+    if (length < 3 || line[0] != '#' || line[1] != '!') {
+        errno = ENOEXEC;
+        return NULL;
+    }
+    line[length] = '\0';
+    line[strcspn(line, "\r\n")] = '\0';
+    return line + 2;
+}
+
+int main(int argc, char **argv)
+{
+    sigset_t all, before;
+    struct sigaction action;
+    unsigned long long mask = 0, ignored = 0;
+    int closed = 0, signo, fd, signals;
+    char state[128], *folder, *python, **arguments;
+    char script[PATH_MAX + sizeof MAIN + 1];
+
+    sigfillset(&all);
+    for (const int *fault = (const int[]){SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, 0}; *fault; fault++)
+        sigdelset(&all, *fault);
+    sigprocmask(SIG_BLOCK, &all, &before);
+
+    for (signo = 1; signo <= 64; signo++) {
+        if (sigismember(&before, signo) == 1)
+            mask |= 1ULL << (signo - 1);
+        if (sigaction(signo, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+            ignored |= 1ULL << (signo - 1);
+    }
+    /* With SIGCHLD ignored the kernel reaps for us, and nobody ever learns how a process ended. */
+    signal(SIGCHLD, SIG_DFL);
+
+    /* Nothing of ours may land on a number that the command expects to be closed: hold the place. */
+    for (fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF) {
+            if (open("/dev/null", O_RDWR) < 0 && open("/", O_PATH) < 0)
+                return FAILED;
+            closed |= 1 << fd;
+        }
+
+    signals = signalfd(-1, &all, SFD_NONBLOCK);
+    folder = (char *) own_folder();
+    if (!folder)
+        return fail("cannot find", "the folder it is installed in");
+    snprintf(script, sizeof script, "%s/%s", folder, MAIN);
+    python = interpreter(script);
+    if (!python)
+        return fail("cannot read the interpreter from", script);
+
+    snprintf(state, sizeof state, "1:%llx:%llx:%d:%d:%d", mask, ignored, closed, getenv("LC_CTYPE") != NULL, signals);
+    arguments = calloc((size_t) argc + 8, sizeof *arguments);
+    if (!arguments)
+        return fail("no memory for the arguments of", script);
+    arguments[0] = python;
+    arguments[1] = "-IBS";
+    arguments[2] = "-Xutf8";
+    arguments[3] = script;
+    arguments[4] = state;
+    arguments[5] = argc > 0 ? argv[0] : "pyinit";
+    for (int i = 1; i < argc; i++)
+        arguments[5 + i] = argv[i];
+    execv(python, arguments);
+    return fail("cannot start the interpreter", python);
+}

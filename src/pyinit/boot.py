@@ -1,0 +1,177 @@
+"""From the first statement to the running command: read the options, become what orphans come to, start main.
+
+All that happens here delays the command, so it imports next to nothing; `pyinit.run` takes over behind the spawn.
+"""
+
+from __future__ import annotations
+
+import posix
+import sys
+
+from pyinit import kernel, options, spawn
+from pyinit.procfs import Proc
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyinit.options import Settings
+
+_LAUNCHER = "1:"  # the version of what the launcher hands over
+_CHANGED_BY_PYTHON = frozenset((13, 25))  # SIGPIPE, SIGXFSZ: the interpreter ignores them
+
+
+class Launch:
+    """Main is running, its PID is `main_pid`: all that the rest of pyinit needs to know of how it came to that.
+
+    Attributes:
+        settings: what the command line asked for.
+        main_pid: the PID of main.
+        proc: /proc as it was opened.
+        terminal: the controlling terminal.
+        signals_fd: the descriptor that signals are read from.
+        log_fd: the descriptor of --log-file, or -1.
+        before: PIDs of children that pyinit had before it started main.
+        pid1: True when pyinit is the init of its PID namespace.
+        marked: False when orphans from elsewhere cannot be told from main's.
+    """
+
+    __slots__ = ("before", "log_fd", "main_pid", "marked", "pid1", "proc", "settings", "signals_fd", "terminal")
+
+    def __init__(self, settings: Settings, proc: Proc, terminal: spawn.Terminal, *, pid1: bool) -> None:
+        self.settings = settings
+        self.proc = proc
+        self.terminal = terminal
+        self.pid1 = pid1
+        self.main_pid = 0
+        self.log_fd = -1
+        self.signals_fd = -1
+        self.before: list[int] = []
+        self.marked = False
+
+
+def main() -> None:
+    """Run pyinit on this process's command line; does not return."""
+    kernel.block_signals()
+    inherited, signals_fd, arguments = _handed_over(sys.argv)
+    try:
+        settings = options.parse(arguments, posix.environ)
+    except options.UsageError as error:
+        _complain(str(error))
+    if settings.action != "run":
+        _show(settings.action)
+    pid = posix.getpid()
+    launch = Launch(settings, Proc(pid, show_args=settings.log_args), spawn.Terminal(), pid1=pid == 1)
+    launch.signals_fd = signals_fd
+    launch.log_fd = _open_log_file(settings.log_file)
+    if not launch.pid1:
+        _become_subreaper()
+    launch.before = launch.proc.children_exist_before_main()
+    launch.marked = launch.pid1 and launch.proc.mark_descendants()
+    command = [argument.encode(sys.getfilesystemencoding(), "surrogateescape") for argument in settings.command]
+    failure = None
+    try:
+        launch.main_pid = spawn.spawn(command, _environment(settings, inherited), inherited, launch.terminal)
+    except spawn.SpawnError as error:
+        failure = error
+    from pyinit import run  # main is running: now there is time to import the rest
+
+    _leave(run.run(launch) if failure is None else run.refuse(launch, failure))
+
+
+def _handed_over(arguments: list[str]) -> tuple[spawn.Inherited, int, list[str]]:
+    """Take what the launcher wrote down; return it, the signal descriptor, and the arguments behind the name."""
+    if not arguments or not arguments[0].startswith(_LAUNCHER):
+        return _looked_up(), -1, arguments
+    mask, ignored, closed, had_lc_ctype, signals = arguments[0].split(":")[1:6]
+    fd = int(signals)
+    if fd >= 0:
+        posix.set_inheritable(fd, False)  # noqa: FBT003  # the only way to say it
+    inherited = spawn.Inherited(
+        mask=int(mask, 16), ignored=int(ignored, 16), closed=int(closed), had_lc_ctype=had_lc_ctype == "1"
+    )
+    return inherited, fd, arguments[2:]
+
+
+def _looked_up() -> spawn.Inherited:
+    """Look for ourselves, without the launcher (python -I -m pyinit).
+
+    The interpreter has been here before us: what it always changes is taken to have been the default.
+    """
+    import _signal
+
+    closed = 0
+    for fd in range(3):
+        try:
+            posix.fstat(fd)
+        except OSError:
+            posix.open("/dev/null", posix.O_RDWR)
+            closed |= 1 << fd
+    ignored = 0
+    for signo in kernel.ALL_SIGNALS - _CHANGED_BY_PYTHON:
+        if _signal.getsignal(signo) == _signal.SIG_IGN:
+            ignored |= 1 << (signo - 1)
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+    return spawn.Inherited(mask=0, ignored=ignored, closed=closed, had_lc_ctype=True)
+
+
+def _environment(settings: Settings, inherited: spawn.Inherited) -> dict[bytes, bytes]:
+    """Return the environment that pyinit was started with, less its own variables."""
+    environment = dict(posix.environ)
+    for name in settings.own_variables:
+        environment.pop(name, None)
+    if not inherited.had_lc_ctype:
+        environment.pop(b"LC_CTYPE", None)  # the interpreter put it there (PEP 538)
+    return environment
+
+
+def _open_log_file(path: str | None) -> int:
+    if path is None:
+        return -1
+    flags = posix.O_WRONLY | posix.O_APPEND | posix.O_CREAT | posix.O_CLOEXEC | posix.O_NONBLOCK | posix.O_NOCTTY
+    try:
+        return posix.open(path, flags, 0o644)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        shown = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        _complain(f"--log-file {shown}: {why}. Name a file that can be written, or leave the option out.")
+
+
+def _become_subreaper() -> None:
+    try:
+        kernel.become_subreaper()
+    except OSError as error:
+        _complain(
+            f"cannot become a subreaper ({error.strerror}): orphans would get away."
+            " Run pyinit as PID 1, or where prctl(2) is allowed."
+        )
+
+
+def _show(action: str) -> None:
+    from pyinit import usage
+
+    text = usage.help_text() if action == "help" else usage.version_text()
+    _write(1, text.rstrip("\n") + "\n")
+    _leave(0)
+
+
+def _complain(text: str) -> NoReturn:
+    """Say in one line what is wrong, and leave with 125: nothing has been started."""
+    _write(2, f"pyinit: {text}\n")
+    _leave(spawn.NOT_STARTED)
+
+
+def _write(fd: int, text: str) -> None:
+    data = text.encode("utf-8", "backslashreplace")
+    try:
+        while data:
+            data = data[posix.write(fd, data) :]
+    except OSError:
+        return  # nobody is there to read it; the status says it too
+
+
+def _leave(status: int) -> NoReturn:
+    """Leave at once: there is nothing that the interpreter should do first."""
+    posix._exit(status)  # noqa: SLF001  # sys.exit would run what has no place here
+
+
+if TYPE_CHECKING:
+    from typing import NoReturn

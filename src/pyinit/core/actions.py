@@ -1,0 +1,110 @@
+"""What the core asks of the shell, each one class. They are carried out in their order, at once."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyinit.core.model import End, Process
+
+
+class SignalGroup:
+    """Send a signal to a process group whose leader is an unreaped child (killpg(3)); `cont`: SIGCONT behind it."""
+
+    __slots__ = ("cont", "pgid", "signo")
+
+    def __init__(self, pgid: int, signo: int, *, cont: bool = False) -> None:
+        self.pgid = pgid
+        self.signo = signo
+        self.cont = cont
+
+
+class SignalChild:
+    """Send a signal to an unreaped child: its PID is pinned and means nobody else."""
+
+    __slots__ = ("cont", "process", "signo")
+
+    def __init__(self, process: Process, signo: int, *, cont: bool = False) -> None:
+        self.process = process
+        self.signo = signo
+        self.cont = cont
+
+
+class SignalDescendant:
+    """Send a signal to a deeper descendant, through a pidfd that is proven to be the process that was meant."""
+
+    __slots__ = ("cont", "process", "signo")
+
+    def __init__(self, process: Process, signo: int, *, cont: bool = False) -> None:
+        self.process = process
+        self.signo = signo
+        self.cont = cont
+
+
+class SignalEveryone:
+    """Send a signal to all of the PID namespace, kill(-1, …). Only ever asked for by the init of the namespace."""
+
+    __slots__ = ("signo",)
+
+    def __init__(self, signo: int) -> None:
+        self.signo = signo
+
+
+class Inspect:
+    """Look at these processes; `Inspected` is the answer."""
+
+    __slots__ = ("processes",)
+
+    def __init__(self, processes: Sequence[Process]) -> None:
+        self.processes = processes
+
+
+class Walk:
+    """Look at every descendant; `Walked` is the answer."""
+
+    __slots__ = ()
+
+
+class Reap:
+    """Collect the wait status of a zombie and write its record."""
+
+    __slots__ = ("end", "escaped", "process", "role", "severity")
+
+    def __init__(
+        self,
+        process: Process,
+        end: End,
+        role: str,
+        escaped: tuple[str, ...],
+        severity: str | None = None,
+    ) -> None:
+        self.process = process
+        self.end = end
+        self.role = role
+        self.escaped = escaped
+        self.severity = severity
+
+
+class Report:
+    """Write a record; `facts` are those of the event's row in the schema, severity None means the event's own."""
+
+    __slots__ = ("event", "facts", "severity")
+
+    def __init__(self, event: str, facts: dict[str, object], severity: str | None = None) -> None:
+        self.event = event
+        self.facts = facts
+        self.severity = severity
+
+
+class Exit:
+    """Leave with this status."""
+
+    __slots__ = ("status",)
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+
+if TYPE_CHECKING:
+    Action = SignalGroup | SignalChild | SignalDescendant | SignalEveryone | Inspect | Walk | Reap | Report | Exit

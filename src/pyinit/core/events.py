@@ -1,0 +1,120 @@
+"""What can happen: the facts that the shell brings to the core, each one class."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyinit.core.model import End, Process
+
+
+class Started:
+    """Main is running."""
+
+    __slots__ = ("main",)
+
+    def __init__(self, main: Process) -> None:
+        self.main = main
+
+
+class Signalled:
+    """pyinit was sent a signal; sender_pid is 0 when the sender is outside of the PID namespace, or the kernel."""
+
+    __slots__ = ("sender_pid", "sender_uid", "signo")
+
+    def __init__(self, signo: int, sender_pid: int = 0, sender_uid: int = 0) -> None:
+        self.signo = signo
+        self.sender_pid = sender_pid
+        self.sender_uid = sender_uid
+
+
+class Adopted:
+    """A child was found that pyinit did not start."""
+
+    __slots__ = ("process",)
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+
+
+class Ended:
+    """A child is a zombie. It has not been reaped, so its PID still means it, and nothing else."""
+
+    __slots__ = ("end", "process")
+
+    def __init__(self, process: Process, end: End) -> None:
+        self.process = process
+        self.end = end
+
+
+class Settled:
+    """All that was there to see has been told; `childless` when the kernel says that no child is left (ECHILD).
+
+    Until it comes, the children that a main or a successor left behind are told before its `Ended`, and count as new.
+    """
+
+    __slots__ = ("childless",)
+
+    def __init__(self, *, childless: bool) -> None:
+        self.childless = childless
+
+
+class TimeUp:
+    """The deadline that the core had set has been reached."""
+
+    __slots__ = ()
+
+
+class View:
+    """One process as `Inspect` saw it: the signals that it ignores (bit N-1 for signal N), and its children."""
+
+    __slots__ = ("children", "ignored", "process")
+
+    def __init__(self, process: Process, ignored: int, children: Sequence[Process]) -> None:
+        self.process = process
+        self.ignored = ignored
+        self.children = children
+
+    def ignores(self, signo: int) -> bool:
+        """Say whether the process ignores the signal (SIG_IGN; a blocked signal is not an ignored one)."""
+        return bool(self.ignored >> (signo - 1) & 1)
+
+
+class Inspected:
+    """The answer to `Inspect`; processes that were gone are missing."""
+
+    __slots__ = ("views",)
+
+    def __init__(self, views: Sequence[View]) -> None:
+        self.views = views
+
+
+class Walked:
+    """The answer to `Walk`: every descendant that could be seen, children first."""
+
+    __slots__ = ("processes",)
+
+    def __init__(self, processes: Sequence[Process]) -> None:
+        self.processes = processes
+
+
+class Undeliverable:
+    """A signal could not be sent to a process that is there: errno says why (EPERM)."""
+
+    __slots__ = ("errno", "process", "signo")
+
+    def __init__(self, process: Process, signo: int, errno: int) -> None:
+        self.process = process
+        self.signo = signo
+        self.errno = errno
+
+
+class Quiet:
+    """In the final kill of a subreaper: every child is a zombie, and a look after the last death found no new one."""
+
+    __slots__ = ()
+
+
+if TYPE_CHECKING:
+    Event = Started | Signalled | Adopted | Ended | Settled | TimeUp | Inspected | Walked | Undeliverable | Quiet

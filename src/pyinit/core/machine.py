@@ -1,0 +1,359 @@
+"""The life of one run: takes what happened, returns what to do."""
+
+from __future__ import annotations
+
+from pyinit.core import events
+from pyinit.core.actions import Exit, Reap, Report, SignalChild, SignalGroup
+from pyinit.core.model import (
+    KILLED,
+    SIGCHLD,
+    SIGKILL,
+    SIGTERM,
+    UNTIL_ALL,
+    UNTIL_MAIN,
+    UNTIL_SERVICE,
+    End,
+)
+from pyinit.core.roster import Roster
+from pyinit.core.stopping import NAMED, Kill, Stop
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from pyinit.core.actions import Action
+    from pyinit.core.model import Policy, Process
+
+STARTING = "starting"
+RUNNING = "running"
+HOLDING = "holding"
+STOPPING = "stopping"
+KILLING = "killing"
+DONE = "done"
+
+
+class Machine:
+    """The state of one run.
+
+    Call `handle` with each event and the time (monotonic seconds), carry out the actions that it returns in their
+    order, and call it with `TimeUp` when `deadline` is reached. Nothing else goes in or comes out.
+
+    Attributes:
+        phase: one of the phases above.
+        deadline: when `TimeUp` is wanted next, or None.
+        holds_zombies: while True the shell reaps nothing, and says `Quiet` when every child is a zombie.
+        status: the exit status, once phase is DONE.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self.phase = STARTING
+        self.roster = Roster()
+        self.status: int | None = None
+        self.reaped = 0
+        self.adopted = 0
+        self.forwarded = 0
+        self.killed = 0
+        self._started_at = 0.0
+        self._decision: tuple[str, Process | None, End | None] | None = None
+        self._last: tuple[str, Process | None, End | None] | None = None
+        self._stop: Stop | None = None
+        self._kill: Kill | None = None
+        self._undeliverable: set[tuple[int, int]] = set()
+        # Each handler takes its own type of event, which the type of the table cannot say.
+        self._handlers: dict[type, Callable[[Any, float], list[Action]]] = {
+            events.Started: self._on_started,
+            events.Signalled: self._on_signalled,
+            events.Adopted: self._on_adopted,
+            events.Ended: self._on_ended,
+            events.Settled: self._on_settled,
+            events.TimeUp: self._on_time_up,
+            events.Inspected: self._on_inspected,
+            events.Walked: self._on_walked,
+            events.Undeliverable: self._on_undeliverable,
+            events.Quiet: self._on_quiet,
+        }
+
+    @property
+    def deadline(self) -> float | None:
+        """When `TimeUp` is wanted (monotonic seconds), or None: then the run waits for events alone."""
+        if self.phase == KILLING and self._kill is not None:
+            return self._kill.deadline
+        if self.phase == STOPPING and self._stop is not None:
+            return self._stop.deadline
+        return None
+
+    @property
+    def holds_zombies(self) -> bool:
+        """True in the final kill of a subreaper."""
+        return self.phase == KILLING and self._kill is not None and self._kill.holds_zombies
+
+    def handle(self, event: events.Event, now: float) -> list[Action]:
+        """Take an event at a time in monotonic seconds; return the actions to carry out, in order."""
+        if self.phase == DONE:
+            return []
+        return self._handlers[type(event)](event, now)
+
+    # -- what happened ------------------------------------------------------------------------------------------
+
+    def _on_started(self, event: events.Started, now: float) -> list[Action]:
+        self.roster.start(event.main)
+        self.phase = RUNNING
+        self._started_at = now
+        policy = self._policy
+        facts: dict[str, object] = {"main": event.main, "until": policy.until, "grace_s": policy.grace_s}
+        return [Report("pyinit.started", facts)]
+
+    def _on_signalled(self, event: events.Signalled, now: float) -> list[Action]:
+        if event.signo == SIGCHLD:
+            return []
+        if event.signo in self._policy.stop_on:
+            if self.phase in (STOPPING, KILLING):
+                return [Report("stop.repeated", {"signal": event.signo, "sender_pid": event.sender_pid})]
+            return self._begin_stop("signal", now, asked=event)
+        return self._forward(event)
+
+    def _forward(self, event: events.Signalled) -> list[Action]:
+        actions: list[Action] = []
+        targets: list[int] = []
+        main = self.roster.main
+        if self.phase == KILLING or main is None:
+            return []
+        if self.roster.main_alive:
+            actions.append(SignalGroup(main.pgid, event.signo))
+            targets.append(-main.pgid)
+        else:
+            for process in self.roster.successors:
+                actions.append(SignalChild(process, event.signo))
+                targets.append(process.pid)
+        self.forwarded += 1
+        facts: dict[str, object] = {
+            "signal": event.signo,
+            "sender_pid": event.sender_pid,
+            "sender_uid": event.sender_uid,
+            "targets": targets,
+        }
+        return [*actions, Report("signal.forwarded", facts)]
+
+    def _on_adopted(self, event: events.Adopted, now: float) -> list[Action]:
+        del now
+        process = event.process
+        if not self.roster.adopt(process):
+            return []
+        self.adopted += 1
+        facts: dict[str, object] = {
+            "process": process,
+            "escaped": self.roster.escaped(process),
+            "role": self.roster.role(process),
+        }
+        actions: list[Action] = []
+        if process.alive:
+            actions.append(Report("process.adopted", facts, "debug" if process.foreign else None))
+        if self._kill is not None:
+            actions += self._kill.adopted(process)
+        elif self._stop is not None:
+            actions += self._stop.adopted(process)
+        return actions
+
+    def _on_ended(self, event: events.Ended, now: float) -> list[Action]:
+        process, end = event.process, event.end
+        role, escaped = self.roster.role(process), self.roster.escaped(process)
+        if process.pid not in self.roster:
+            self.adopted += 1  # it came and ended between two looks
+        was_successor = role == "successor"
+        was_main = role == "main"
+        self.roster.end(process, end)
+        if self._kill is not None:
+            self._kill.ended(now)
+            self.killed += end.kind == KILLED and end.value == SIGKILL
+        bad = not end.good and role in ("main", "successor")
+        severity = "warning" if bad and self._stop is None else None
+        actions: list[Action] = []
+        if bad:
+            self._decide(role, process, end)
+        if was_main:
+            actions += self._main_ended(process, end, now)
+        elif was_successor and self.phase == HOLDING:
+            actions += self._successor_ended(process, end, now)
+        if not self.holds_zombies:
+            actions.append(self._reap(process, end, role, escaped, severity))
+        return actions
+
+    def _main_ended(self, main: Process, end: End, now: float) -> list[Action]:
+        """Stop if main's end asks for it. Main is a zombie still: its number stands for its group."""
+        if self._stop is not None and self._kill is None:
+            return [*self._stop.group(now), *self._stop.roots()]
+        if self.phase != RUNNING:
+            return []
+        until = self._policy.until
+        if until == UNTIL_MAIN or (until == UNTIL_SERVICE and not end.good):
+            self._decide("main", main, end)
+            return self._begin_stop("main", now, process=main, end=end)
+        return []
+
+    def _successor_ended(self, process: Process, end: End, now: float) -> list[Action]:
+        if not end.good:
+            if self._policy.until == UNTIL_ALL:
+                return []
+            return self._begin_stop("successor", now, process=process, end=end)
+        heirs = self.roster.fresh
+        if not heirs:
+            self._last = ("service", process, end)
+            return []
+        self.roster.promote(heirs)
+        return [Report("service.inherited", {"process": process, "successors": heirs})]
+
+    def _on_settled(self, event: events.Settled, now: float) -> list[Action]:
+        self.roster.settle()
+        if self.roster.main_end is None:
+            return []
+        if event.childless:
+            return self._leave(now)
+        if self.phase == RUNNING:
+            return self._hand_over(now)
+        if self.phase == HOLDING and self._policy.until == UNTIL_SERVICE and not self.roster.successors:
+            return self._begin_stop("service", now)
+        return []
+
+    def _hand_over(self, now: float) -> list[Action]:
+        """Make what main has left behind the service: main has been reaped, and something is there."""
+        successors = self.roster.candidates
+        if not successors and self._policy.until == UNTIL_SERVICE:
+            return self._begin_stop("service", now)
+        self.phase = HOLDING
+        self.roster.promote(successors)
+        facts: dict[str, object] = {
+            "main": self.roster.main,
+            "successors": successors,
+            "until": self._policy.until,
+        }
+        return [Report("service.handover", facts)]
+
+    def _on_time_up(self, event: events.TimeUp, now: float) -> list[Action]:
+        del event
+        if self._kill is not None:
+            return self._give_up(now) if now >= self._kill.deadline else []
+        if self._stop is None:
+            return []
+        if now >= self._stop.kill_at:
+            return self._begin_kill(now)
+        return self._stop.tick(now)
+
+    def _on_inspected(self, event: events.Inspected, now: float) -> list[Action]:
+        del now
+        if self._stop is None or self._kill is not None:
+            return []
+        return self._stop.inspected(event.views)
+
+    def _on_walked(self, event: events.Walked, now: float) -> list[Action]:
+        if self._kill is not None:
+            return self._kill.walked(event.processes)
+        if self._stop is not None:
+            return self._stop.walked(event.processes, now)
+        return []
+
+    def _on_undeliverable(self, event: events.Undeliverable, now: float) -> list[Action]:
+        del now
+        actions: list[Action] = []
+        if event.process.identity not in self._undeliverable:
+            self._undeliverable.add(event.process.identity)
+            facts: dict[str, object] = {"process": event.process, "signal": event.signo, "errno": event.errno}
+            actions.append(Report("signal.undeliverable", facts))
+        if self._kill is not None:
+            actions += self._kill.undeliverable()
+        return actions
+
+    def _on_quiet(self, event: events.Quiet, now: float) -> list[Action]:
+        del event, now
+        return self._reap_dead()
+
+    # -- what to do ---------------------------------------------------------------------------------------------
+
+    def _decide(self, reason: str, process: Process | None, end: End | None) -> None:
+        """Settle what the status comes from: the first that decides it decides it for good."""
+        if self._decision is None:
+            self._decision = (reason, process, end)
+
+    def _begin_stop(
+        self,
+        reason: str,
+        now: float,
+        *,
+        asked: events.Signalled | None = None,
+        process: Process | None = None,
+        end: End | None = None,
+    ) -> list[Action]:
+        policy = self._policy
+        signo = policy.stop_signal or (asked.signo if asked is not None else SIGTERM)
+        self.phase = STOPPING
+        instead = SIGTERM if policy.stop_signal is None and signo != SIGTERM else None
+        self._stop = Stop(self.roster, signo, policy.grace_s, now, instead=instead)
+        facts: dict[str, object] = {
+            "reason": reason,
+            "signal": asked.signo if asked is not None else None,
+            "sender_pid": asked.sender_pid if asked is not None else None,
+            "process": process,
+            "end": end,
+            "stop_signal": signo,
+            "grace_s": policy.grace_s,
+        }
+        actions: list[Action] = [Report("stop.begun", facts)]
+        if policy.grace_s <= 0:
+            return actions + self._begin_kill(now)
+        if reason == "main":
+            # Main is a zombie that has not been reaped: the number of its group is still its own.
+            actions += self._stop.group(now)
+        return actions + self._stop.heads(now)
+
+    def _begin_kill(self, now: float) -> list[Action]:
+        left = self.roster.alive
+        self.phase = KILLING
+        self._kill = Kill(self.roster, now, pid1=self._policy.pid1)
+        facts: dict[str, object] = {
+            "processes": left[:NAMED],
+            "count": len(left),
+            "grace_s": self._policy.grace_s,
+        }
+        return [Report("stop.killing", facts), *self._kill.begin()]
+
+    def _give_up(self, now: float) -> list[Action]:
+        """Name what SIGKILL does not end (D state, EPERM), and leave it."""
+        actions: list[Action] = []
+        for process in self.roster.alive:
+            denied = process.identity in self._undeliverable
+            reason = "it may not be signalled (EPERM)" if denied else "it does not die of SIGKILL"
+            actions.append(Report("stop.unkillable", {"process": process, "reason": reason}))
+        return [*actions, *self._reap_dead(), *self._leave(now)]
+
+    def _reap_dead(self) -> list[Action]:
+        return [
+            self._reap(process, end, self.roster.role(process), self.roster.escaped(process), None)
+            for process, end in self.roster.dead
+        ]
+
+    def _reap(self, process: Process, end: End, role: str, escaped: tuple[str, ...], severity: str | None) -> Action:
+        self.roster.forget(process.pid)
+        self.reaped += 1
+        return Reap(process, end, role, escaped, severity)
+
+    def _leave(self, now: float) -> list[Action]:
+        self.phase = DONE
+        decision = self._decision or self._last or ("main", self.roster.main, self.roster.main_end)
+        reason, process, end = decision
+        status = end.status if end is not None else 128 + SIGKILL
+        if status in self._policy.ok_exits:
+            status = 0
+        self.status = status
+        facts: dict[str, object] = {
+            "status": status,
+            "reason": reason,
+            "process": process,
+            "end": end,
+            "reaped": self.reaped,
+            "adopted": self.adopted,
+            "forwarded": self.forwarded,
+            "killed": self.killed,
+            "duration_s": now - self._started_at,
+        }
+        return [Report("pyinit.exited", facts), Exit(status)]

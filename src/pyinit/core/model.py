@@ -1,0 +1,171 @@
+"""The things that the core reasons about: processes, their ends, what they used, and the policy of a run."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# The signals that have a meaning for the core. Numbers of signal(7) for x86 and ARM; the shell checks at its
+# start that they are the running kernel's.
+SIGINT = 2
+SIGQUIT = 3
+SIGKILL = 9
+SIGTERM = 15
+SIGCHLD = 17
+SIGCONT = 18
+
+# Why a process is no longer there, as waitid(2) says it in si_code.
+EXITED = "exited"
+KILLED = "killed"
+DUMPED = "dumped"
+
+# What a root is to the run (DESIGN: words).
+MAIN = "main"
+SUCCESSOR = "successor"
+ADOPTED = "adopted"
+FOREIGN = "foreign"
+
+# When a run is over.
+UNTIL_MAIN = "main"
+UNTIL_SERVICE = "service"
+UNTIL_ALL = "all"
+
+
+class Process:
+    """One process below pyinit, as /proc/PID/stat described it when it was looked at.
+
+    Identity is (pid, start_ticks): a PID alone may be somebody else's by now.
+
+    Attributes:
+        pid, ppid, pgid, sid: numbers of pyinit's PID namespace; 0 where unknown or outside of it.
+        start_ticks: start time after boot in clock ticks, field 22 of proc_pid_stat(5); 0 where unknown.
+        name: the command name (comm), at most 15 bytes in the kernel, decoded for people.
+        state: the state letter of proc_pid_stat(5), "Z" for a zombie; "?" where unknown.
+        uid: the owner, or -1 where unknown.
+        args: the command line, or None where it was not read.
+        born_s: the same moment on the clock that the core is given (monotonic seconds); -1.0 where unknown.
+        foreign: True when it is proven that it never came from main.
+        alive: False when it was first seen as a zombie.
+    """
+
+    __slots__ = (
+        "alive",
+        "args",
+        "born_s",
+        "foreign",
+        "name",
+        "pgid",
+        "pid",
+        "ppid",
+        "sid",
+        "start_ticks",
+        "state",
+        "uid",
+    )
+
+    def __init__(  # noqa: PLR0913  # what /proc/PID/stat holds
+        self,
+        pid: int,
+        *,
+        ppid: int = 0,
+        pgid: int = 0,
+        sid: int = 0,
+        start_ticks: int = 0,
+        born_s: float = -1.0,
+        name: str = "?",
+        state: str = "?",
+        uid: int = -1,
+        args: tuple[str, ...] | None = None,
+        foreign: bool = False,
+        alive: bool = True,
+    ) -> None:
+        self.pid = pid
+        self.ppid = ppid
+        self.pgid = pgid
+        self.sid = sid
+        self.start_ticks = start_ticks
+        self.born_s = born_s
+        self.name = name
+        self.state = state
+        self.uid = uid
+        self.args = args
+        self.foreign = foreign
+        self.alive = alive
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """What tells this process from a later one with the same PID."""
+        return (self.pid, self.start_ticks)
+
+    def __repr__(self) -> str:
+        return f"Process({self.pid}, {self.name!r})"
+
+
+class End:
+    """How a process ended: `kind` is EXITED, KILLED or DUMPED; `value` the exit status or the signal's number."""
+
+    __slots__ = ("kind", "value")
+
+    def __init__(self, kind: str, value: int) -> None:
+        self.kind = kind
+        self.value = value
+
+    @property
+    def status(self) -> int:
+        """The exit status a shell would show: N, or 128 + the signal's number."""
+        return self.value if self.kind == EXITED else 128 + self.value
+
+    @property
+    def good(self) -> bool:
+        """True when the process exited with status 0."""
+        return self.kind == EXITED and self.value == 0
+
+    def __repr__(self) -> str:
+        return f"End({self.kind!r}, {self.value})"
+
+
+class Usage:
+    """What a process used, itself and the children it waited for (getrusage(2), as wait4(2) returns it).
+
+    user_s and system_s in seconds, max_rss_bytes in bytes.
+    """
+
+    __slots__ = ("max_rss_bytes", "system_s", "user_s")
+
+    def __init__(self, user_s: float, system_s: float, max_rss_bytes: int) -> None:
+        self.user_s = user_s
+        self.system_s = system_s
+        self.max_rss_bytes = max_rss_bytes
+
+
+class Policy:
+    """What the command line asks of the core.
+
+    Attributes:
+        until: when the run is over: UNTIL_MAIN, UNTIL_SERVICE or UNTIL_ALL.
+        grace_s: seconds between the stop signal and SIGKILL.
+        stop_signal: the signal that a stop sends, or None: the one the stop was asked for with, else SIGTERM.
+        stop_on: the signals that ask for a stop.
+        ok_exits: statuses that count as 0.
+        pid1: True when pyinit is the init of its PID namespace.
+    """
+
+    __slots__ = ("grace_s", "ok_exits", "pid1", "stop_on", "stop_signal", "until")
+
+    def __init__(  # noqa: PLR0913  # one for each option
+        self,
+        *,
+        until: str = UNTIL_SERVICE,
+        grace_s: float = 8.0,
+        stop_signal: int | None = None,
+        stop_on: Iterable[int] = (SIGTERM, SIGINT, SIGQUIT),
+        ok_exits: Iterable[int] = (),
+        pid1: bool = False,
+    ) -> None:
+        self.until = until
+        self.grace_s = grace_s
+        self.stop_signal = stop_signal
+        self.stop_on = frozenset(stop_on)
+        self.ok_exits = frozenset(ok_exits)
+        self.pid1 = pid1

@@ -1,0 +1,133 @@
+"""Who is there: pyinit's children, the roots, and what each of them is to the run."""
+
+from __future__ import annotations
+
+from pyinit.core.model import ADOPTED, FOREIGN, MAIN, SUCCESSOR
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pyinit.core.model import End, Process
+
+
+class Roster:
+    """The unreaped children of pyinit by PID, with their roles.
+
+    A PID is safe as a key here: a child that has not been reaped keeps its number.
+    """
+
+    def __init__(self) -> None:
+        self.main: Process | None = None
+        self.main_end: End | None = None
+        self._roots: dict[int, Process] = {}
+        self._ends: dict[int, tuple[Process, End]] = {}
+        self._successors: set[int] = set()
+        self._fresh: set[int] = set()
+        self._main_reaped = False
+
+    def start(self, main: Process) -> None:
+        """Enter main."""
+        self.main = main
+        self._roots[main.pid] = main
+
+    def adopt(self, process: Process) -> bool:
+        """Enter an adopted process; False when it was there already."""
+        if process.pid in self._roots or process.pid in self._ends:
+            return False
+        self._roots[process.pid] = process
+        if process.alive:
+            self._fresh.add(process.pid)
+        return True
+
+    def end(self, process: Process, end: End) -> None:
+        """Move a root to the dead: it is a zombie from now until it is reaped."""
+        self._roots.pop(process.pid, None)
+        self._ends[process.pid] = (process, end)
+        self._fresh.discard(process.pid)
+        if self._is_main(process):
+            self.main_end = end
+
+    def forget(self, pid: int) -> None:
+        """Take out a process that is being reaped: from now on its number may mean somebody else."""
+        self._ends.pop(pid, None)
+        self._successors.discard(pid)
+        if self.main is not None and pid == self.main.pid:
+            self._main_reaped = True
+
+    def settle(self) -> None:
+        """Forget which roots were new: whoever comes from now on comes at another moment."""
+        self._fresh.clear()
+
+    def promote(self, processes: Iterable[Process]) -> None:
+        """Make these roots successors."""
+        self._successors.update(process.pid for process in processes)
+
+    @property
+    def main_alive(self) -> bool:
+        """True while main has started and not ended."""
+        return self.main is not None and self.main_end is None
+
+    @property
+    def alive(self) -> list[Process]:
+        """The roots that have not ended, oldest acquaintance first."""
+        return list(self._roots.values())
+
+    @property
+    def dead(self) -> list[tuple[Process, End]]:
+        """The zombies that have not been reaped, in the order of their ends."""
+        return list(self._ends.values())
+
+    @property
+    def successors(self) -> list[Process]:
+        """The successors that have not ended."""
+        return [process for process in self._roots.values() if process.pid in self._successors]
+
+    @property
+    def candidates(self) -> list[Process]:
+        """The roots that main left behind: all but main and the foreign ones."""
+        return [process for process in self._roots.values() if not process.foreign and self.role(process) != MAIN]
+
+    @property
+    def fresh(self) -> list[Process]:
+        """The living roots that came since the last `settle`, without the foreign ones."""
+        return [process for process in self.candidates if process.pid in self._fresh]
+
+    @property
+    def deciders(self) -> Iterator[int]:
+        """The PIDs whose end may decide the run: main and the successors that live."""
+        if self.main is not None and self.main_end is None:
+            yield self.main.pid
+        for pid in self._successors:
+            if pid in self._roots:
+                yield pid
+
+    def __contains__(self, pid: int) -> bool:
+        return pid in self._roots or pid in self._ends
+
+    def get(self, pid: int) -> Process | None:
+        """Return what is known of a root that has not ended."""
+        return self._roots.get(pid)
+
+    def role(self, process: Process) -> str:
+        """Say what a root is to the run: MAIN, SUCCESSOR, FOREIGN or ADOPTED."""
+        if self._is_main(process):
+            return MAIN
+        if process.pid in self._successors:
+            return SUCCESSOR
+        return FOREIGN if process.foreign else ADOPTED
+
+    def escaped(self, process: Process) -> tuple[str, ...]:
+        """Say how a root has escaped from main: adopted, and out of its process group, and out of its session."""
+        main = self.main
+        if main is None or process.foreign or self._is_main(process):
+            return ()
+        ways = ["adopted"]
+        if process.pgid and process.pgid != main.pgid:
+            ways.append("group")
+        if process.sid and process.sid != main.sid:
+            ways.append("session")
+        return tuple(ways)
+
+    def _is_main(self, process: Process) -> bool:
+        return self.main is not None and process.pid == self.main.pid and not self._main_reaped

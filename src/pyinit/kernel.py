@@ -1,0 +1,249 @@
+"""The one door to the kernel: waiting, signalling, and what python-prctl does for us.
+
+ESRCH and ECHILD are results here, not errors; so is EPERM from a signal. Everything else is raised as OSError.
+Imported before main runs: built-in modules only.
+"""
+
+from __future__ import annotations
+
+import _signal
+import posix
+
+from pyinit.core.model import DUMPED, EXITED, KILLED, End, Usage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+EPERM = 1
+ENOENT = 2
+ESRCH = 3
+EINTR = 4
+EAGAIN = 11
+
+# What waitid(2) says in si_code of a child that has ended.
+_CLD_EXITED = 1
+_CLD_DUMPED = 3
+_RSS_UNIT = 1024  # getrusage(2): ru_maxrss is in kibibytes
+
+# The options of prctl(2) that the fallback knows.
+_PR_SET_NAME = 15
+_PR_SET_CHILD_SUBREAPER = 36
+
+# The synchronous faults: blocking them would only hide where pyinit itself broke (signal(7)).
+FAULTS = frozenset((4, 5, 7, 8, 11))  # SIGILL SIGTRAP SIGBUS SIGFPE SIGSEGV
+# 32 and 33 belong to the C library's threads.
+ALL_SIGNALS = frozenset(range(1, 65)) - {32, 33}
+
+SENT = "sent"
+GONE = "gone"
+DENIED = "denied"
+
+_PEEK = posix.WEXITED | posix.WNOHANG | posix.WNOWAIT
+
+
+class NoChildren(Exception):  # noqa: N818  # ECHILD is a fact, not an error
+    """The kernel says that no child is left, dead or alive (ECHILD)."""
+
+
+def block_signals() -> None:
+    """Block every signal but the synchronous faults (pthread_sigmask(3))."""
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, ALL_SIGNALS - FAULTS)
+
+
+def peek() -> tuple[int, End] | None:
+    """Look at a zombie child without reaping it (waitid(2), WNOWAIT).
+
+    Returns its PID and how it ended, or None when every child lives. Raises NoChildren.
+    """
+    return _look(posix.P_ALL, 0)
+
+
+def peek_at(pid: int) -> End | None:
+    """Look at one child without reaping it; None while it lives, and when it is no child of ours."""
+    try:
+        seen = _look(posix.P_PID, pid)
+    except NoChildren:
+        return None
+    return seen[1] if seen else None
+
+
+def is_zombie(pid: int) -> bool:
+    """Say whether a child has ended and not been reaped."""
+    return peek_at(pid) is not None
+
+
+def _look(idtype: int, ident: int) -> tuple[int, End] | None:
+    try:
+        seen = posix.waitid(idtype, ident, _PEEK)
+    except ChildProcessError:
+        raise NoChildren from None
+    if seen is None:
+        return None
+    if seen.si_code == _CLD_EXITED:
+        return seen.si_pid, End(EXITED, seen.si_status)
+    return seen.si_pid, End(DUMPED if seen.si_code == _CLD_DUMPED else KILLED, seen.si_status)
+
+
+def is_child(pid: int) -> bool:
+    """Say whether a PID is a child of ours that has not been reaped."""
+    try:
+        posix.waitid(posix.P_PID, pid, _PEEK)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def reap(pid: int) -> Usage | None:
+    """Collect the wait status of a zombie child (wait4(2)); return what it used, None when it was no zombie."""
+    try:
+        done, _, used = posix.wait4(pid, posix.WNOHANG)
+    except ChildProcessError:
+        return None
+    if done == 0:
+        return None
+    return Usage(used.ru_utime, used.ru_stime, used.ru_maxrss * _RSS_UNIT)
+
+
+def send(pid: int, signo: int) -> str:
+    """Send a signal to a child that has not been reaped: SENT, GONE or DENIED (kill(2))."""
+    return _sent(posix.kill, pid, signo)
+
+
+def send_group(pgid: int, signo: int) -> str:
+    """Send a signal to a process group: SENT, GONE or DENIED (killpg(3)). A group below 2 is refused as GONE."""
+    return _sent(posix.killpg, pgid, signo) if pgid > 1 else GONE
+
+
+def send_everyone(signo: int) -> str:
+    """Send a signal to every process of the PID namespace but ourselves (kill(2), -1).
+
+    Raises PermissionError in a process that is not the namespace's init: there it would reach strangers.
+    """
+    if posix.getpid() != 1:
+        raise PermissionError(EPERM, "kill(-1) is for the init of a PID namespace alone")
+    return _sent(posix.kill, -1, signo)
+
+
+def pidfd(pid: int) -> int | None:
+    """Open a descriptor that means this process for good (pidfd_open(2)), or None when it is gone."""
+    try:
+        return posix.pidfd_open(pid, 0)
+    except ProcessLookupError:
+        return None
+
+
+def send_pidfd(fd: int, signo: int) -> str:
+    """Send a signal through a pidfd: SENT, GONE or DENIED (pidfd_send_signal(2))."""
+    return _sent(_signal.pidfd_send_signal, fd, signo)
+
+
+def _sent(call: object, target: int, signo: int) -> str:
+    try:
+        call(target, signo)  # type: ignore[operator]
+    except ProcessLookupError:
+        return GONE
+    except PermissionError:
+        return DENIED
+    return SENT
+
+
+def become_subreaper() -> None:
+    """Have every orphan below come to this process (PR_SET_CHILD_SUBREAPER, prctl(2)). Raises OSError."""
+    backend = _backend()
+    if backend is not None:
+        backend.set_child_subreaper(1)
+    else:
+        _libc_prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def set_name(name: str) -> None:
+    """Set the name that ps shows (PR_SET_NAME: 15 bytes are kept). Raises OSError."""
+    backend = _backend()
+    if backend is not None:
+        backend.set_name(name)
+    else:
+        _libc_prctl(_PR_SET_NAME, name.encode()[:15])
+
+
+class _Backend:
+    """python-prctl, imported when it is first needed: `module`, or `error` where it cannot be imported."""
+
+    module: Any = None
+    error: str | None = None
+
+
+def _backend() -> Any:  # noqa: ANN401  # a module without types
+    """Return python-prctl, or None where it cannot be imported.
+
+    Its 1.8.1 raises NameError when it was built against newer kernel headers, and ImportError without libcap.
+    """
+    if _Backend.module is None and _Backend.error is None:
+        try:
+            import prctl
+
+            _Backend.module = prctl
+        except Exception as error:  # noqa: BLE001  # whatever a broken extension raises: pyinit must come up
+            _Backend.error = f"{type(error).__name__}: {error}"
+    return _Backend.module
+
+
+def backend_error() -> str | None:
+    """Say why python-prctl could not be imported, or None."""
+    return _Backend.error
+
+
+def _libc_prctl(option: int, value: int | bytes) -> None:
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    argument = ctypes.c_char_p(value) if isinstance(value, bytes) else ctypes.c_ulong(value)
+    zero = ctypes.c_ulong(0)
+    if libc.prctl(ctypes.c_int(option), argument, zero, zero, zero) != 0:
+        errno = ctypes.get_errno()
+        raise OSError(errno, posix.strerror(errno))
+
+
+def open_signalfd(signals: Iterable[int]) -> int:
+    """Open a descriptor that reads signals (signalfd(2)), not blocking, closed on exec. Raises OSError.
+
+    The launcher hands one in; this is for who starts pyinit without it.
+    """
+    import ctypes
+
+    bits = 0
+    for signo in signals:
+        bits |= 1 << (signo - 1)
+    libc = ctypes.CDLL(None, use_errno=True)
+    mask = ctypes.create_string_buffer(bits.to_bytes(8, "little"), 128)
+    fd: int = libc.signalfd(-1, mask, posix.O_NONBLOCK | posix.O_CLOEXEC)
+    if fd < 0:
+        errno = ctypes.get_errno()
+        raise OSError(errno, posix.strerror(errno))
+    return fd
+
+
+_INFO = 128  # sizeof(struct signalfd_siginfo)
+
+
+def read_signals(fd: int) -> list[tuple[int, int, int]]:
+    """Read the signals that are waiting, at most 32 of them: (signo, sender_pid, sender_uid) each; see signalfd(2)."""
+    try:
+        data = posix.read(fd, _INFO * 32)
+    except BlockingIOError:
+        return []
+    word = int.from_bytes
+    return [
+        (
+            word(data[at : at + 4], "little"),
+            word(data[at + 12 : at + 16], "little"),
+            word(data[at + 16 : at + 20], "little"),
+        )
+        for at in range(0, len(data), _INFO)
+    ]
+
+
+def close(fd: int) -> None:
+    """Close a descriptor of ours (close(2))."""
+    posix.close(fd)

@@ -1,0 +1,222 @@
+"""Waits in one place, for signals, the log's reader and deadlines, and tells the core what has happened."""
+
+from __future__ import annotations
+
+import posix
+import select
+import time
+
+from pyinit import kernel
+from pyinit.core import events
+from pyinit.core.machine import STOPPING
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyinit.core.machine import Machine
+    from pyinit.core.model import Process
+    from pyinit.effects import Effects
+    from pyinit.log import Log
+    from pyinit.procfs import Proc
+
+_SIGCHLD = 17
+# So many ends are taken before signals and deadlines are looked at again.
+BATCH = 256
+# A look for adopted children that decides nothing is made again at the earliest after this many times its own cost:
+# however many children live, the looking takes at most a twentieth of the time.
+LOOK_SHARE = 20
+# After an error that nobody foresaw: when to try again (seconds).
+RETRY_S = 0.1
+# While stopping orphans may come without a signal: look this often (seconds).
+STOPPING_LOOK_S = 0.1
+
+
+class Loop:
+    """The one loop."""
+
+    def __init__(  # noqa: PLR0913  # everything that the loop ties together
+        self,
+        signals_fd: int,
+        machine: Machine,
+        effects: Effects,
+        proc: Proc,
+        log: Log,
+        *,
+        before: list[int],
+    ) -> None:
+        self._pid = posix.getpid()
+        self._signals_fd = signals_fd
+        self._machine = machine
+        self._effects = effects
+        self._proc = proc
+        self._log = log
+        self._before = frozenset(before)
+        self._poll = select.epoll()
+        self._poll.register(signals_fd, select.EPOLLIN)
+        self._log_fd: int | None = None
+        self._more = True  # children may have ended or come before we listened
+        self._look_at: float | None = None
+        self._look_again = 0.0
+        self._sweep_again = 0.0
+
+    def run(self) -> int:
+        """Run until the core wants to leave; return the exit status."""
+        while self._effects.status is None:
+            try:
+                self._step()
+            except Exception as error:  # noqa: BLE001  # the one guard: nothing ends pyinit but its own rules
+                self._log.report("pyinit.error", {"where": "loop", "error": f"{type(error).__name__}: {error}"})
+                self._look_at = time.monotonic() + RETRY_S
+                self._more = False
+        return self._effects.status
+
+    def take(self, event: events.Event) -> None:
+        """Tell the core something now."""
+        self._effects.take(event, time.monotonic())
+
+    def _step(self) -> None:
+        for fd, _ in self._poll.poll(self._timeout()):
+            if fd == self._log_fd:
+                self._log.flush()
+        self._take_signals()
+        now = time.monotonic()
+        if self._look_at is not None and now >= self._look_at:
+            self._look_at = None
+            self._more = True
+        if self._more:
+            self._more = False
+            if self._machine.holds_zombies:
+                self._sweep()
+            else:
+                self._children()
+        deadline = self._machine.deadline
+        if deadline is not None and time.monotonic() >= deadline:
+            self.take(events.TimeUp())
+        if self._machine.phase == STOPPING and self._look_at is None:
+            self._look_at = time.monotonic() + STOPPING_LOOK_S
+        self._watch_log()
+
+    def _take_signals(self) -> None:
+        for signo, sender_pid, sender_uid in kernel.read_signals(self._signals_fd):
+            if signo == _SIGCHLD:
+                self._more = True
+            elif sender_pid != self._pid:  # a broken pipe is our own SIGPIPE
+                self.take(events.Signalled(signo, sender_pid, sender_uid))
+
+    def _timeout(self) -> float:
+        """Seconds until something is due; -1 when only an event can bring something new."""
+        if self._more:
+            return 0
+        due = [moment for moment in (self._machine.deadline, self._look_at) if moment is not None]
+        return max(0.0, min(due) - time.monotonic()) if due else -1
+
+    def _watch_log(self) -> None:
+        """Watch the log's descriptor while records wait for its reader, and only then."""
+        wanted = self._log.pending_fd()
+        if wanted == self._log_fd:
+            return
+        if self._log_fd is not None:
+            self._poll.unregister(self._log_fd)
+        self._log_fd = wanted
+        if wanted is not None:
+            self._poll.register(wanted, select.EPOLLOUT)
+
+    # -- children -----------------------------------------------------------------------------------------------
+
+    def _children(self) -> None:
+        """Take the ends that are there, look who was adopted, and say that all is told."""
+        childless = False
+        for _ in range(BATCH):
+            try:
+                seen = kernel.peek()
+            except kernel.NoChildren:
+                childless = True
+                break
+            if seen is None:
+                break
+            pid, end = seen
+            if pid in self._machine.roster.deciders:
+                self._look(dead_too=True)
+            self.take(events.Ended(self._at_its_end(pid), end))
+            if self._machine.holds_zombies:
+                self._more = True
+                return
+        else:
+            self._more = True
+        if not childless and not self._more and self._look_if_due() and self._decider_has_ended():
+            # What was found may be what it left behind: its end is taken before these count as settled.
+            self._more = True
+            return
+        self.take(events.Settled(childless=childless))
+
+    def _at_its_end(self, pid: int) -> Process:
+        """Describe a zombie: /proc still has its last name, its group and its session."""
+        known = self._machine.roster.get(pid)
+        last = self._proc.describe(pid)
+        if last is None:
+            return known or self._proc.child(pid)
+        if known is not None:
+            last.args, last.uid, last.foreign = known.args, known.uid, known.foreign
+        last.foreign = last.foreign or pid in self._before
+        return last
+
+    def _look_if_due(self) -> bool:
+        """Look for adopted children, unless the last look was too dear to be made again so soon."""
+        now = time.monotonic()
+        if now < self._look_again:
+            self._look_at = self._look_again
+            return False
+        found = self._look(dead_too=False)
+        done = time.monotonic()
+        self._look_again = done + (done - now) * LOOK_SHARE
+        return found
+
+    def _look(self, *, dead_too: bool) -> bool:
+        """Tell the core of children that it does not know, until a look finds nothing new.
+
+        What dies while it is described leaves children too. Zombies are told at their end, unless `dead_too`.
+        """
+        found = False
+        while new := self._unknown(dead_too=dead_too):
+            found = True
+            for process in new:
+                self.take(events.Adopted(process))
+        return found
+
+    def _unknown(self, *, dead_too: bool) -> list[Process]:
+        roster = self._machine.roster
+        new = []
+        for pid in self._proc.children():
+            if pid not in roster:
+                process = self._proc.child(pid)
+                process.foreign = process.foreign or pid in self._before
+                if process.alive or dead_too:
+                    new.append(process)
+        return new
+
+    def _decider_has_ended(self) -> bool:
+        """Say whether main or a successor has become a zombie since the zombies were taken.
+
+        The kernel hands on the children of a process and makes it a zombie in one step, so whoever sees the ones sees
+        the other.
+        """
+        return any(kernel.is_zombie(pid) for pid in self._machine.roster.deciders)
+
+    def _sweep(self) -> None:
+        """In the final kill of a subreaper: tell who came and who died, reap nothing until all is quiet."""
+        now = time.monotonic()
+        if now < self._sweep_again:
+            self._look_at = self._sweep_again
+            return
+        changed = self._look(dead_too=True)
+        for process in self._machine.roster.alive:
+            end = kernel.peek_at(process.pid)
+            if end is not None:
+                self.take(events.Ended(process, end))
+                changed = True
+        done = time.monotonic()
+        self._sweep_again = done + (done - now)
+        if changed:
+            self._more = True
+        elif not self._machine.roster.alive:
+            self.take(events.Quiet())
+            self._children()

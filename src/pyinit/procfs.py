@@ -1,0 +1,262 @@
+"""Reads /proc: who our children are, what a process is, and who is below us.
+
+Nothing here raises for a process that is gone: it is left out, or None. Imported before main runs: built-in modules
+only.
+"""
+
+from __future__ import annotations
+
+import posix
+import time
+
+from pyinit import kernel
+from pyinit.core.events import View
+from pyinit.core.model import Process
+
+_RDONLY = posix.O_RDONLY | posix.O_CLOEXEC
+_CHUNK = 1 << 16
+_MAX_ARGS = 4096  # bytes of a command line that are kept
+_CLOCK_BOOTTIME = 7
+
+# A bit of the core dump filter that no dump needs (core(5): "dump DAX shared mappings"). Children inherit the filter
+# over fork and exec, and everybody may read it; a process that the container's runtime brings in has its own.
+_MARK = 0x100
+
+
+def _read_once(path: str, size: int = _CHUNK) -> bytes | None:
+    """Read what one read(2) gives: enough for the files that the kernel makes in one piece (stat, status)."""
+    try:
+        fd = posix.open(path, _RDONLY)
+    except OSError:
+        return None
+    try:
+        return posix.read(fd, size)
+    except OSError:
+        return None
+    finally:
+        posix.close(fd)
+
+
+def _read_all(path: str) -> bytes:
+    """Read a file to its end: lists come a page at a time. Empty when it cannot be read."""
+    try:
+        fd = posix.open(path, _RDONLY)
+    except OSError:
+        return b""
+    parts = []
+    try:
+        while part := posix.read(fd, _CHUNK):
+            parts.append(part)
+    except OSError:
+        pass  # the process has gone while we read: what was read is what there is
+    finally:
+        posix.close(fd)
+    return b"".join(parts)
+
+
+def _numbers(path: str) -> list[int]:
+    """List the entries of a folder of /proc that are numbers."""
+    try:
+        return [int(name) for name in posix.listdir(path) if name.isdigit()]
+    except OSError:
+        return []
+
+
+class Proc:
+    """/proc as it is here. Degrades by what it finds, not by version.
+
+    Attributes:
+        usable: False when /proc is not mounted, or shows another PID namespace.
+        lists_children: False when the kernel has no `children` files (CONFIG_PROC_CHILDREN).
+    """
+
+    def __init__(self, pid: int, *, show_args: bool = False) -> None:
+        self._pid = pid
+        self._show_args = show_args
+        self._filter: int | None = None
+        self._children_fd = -1
+        self._highest = pid
+        try:
+            self.usable = posix.readlink("/proc/self") == str(pid)
+        except OSError:
+            self.usable = False
+        if self.usable:
+            try:
+                self._children_fd = posix.open(f"/proc/self/task/{pid}/children", _RDONLY)
+            except OSError:
+                self._children_fd = -1
+        self.lists_children = self._children_fd >= 0
+        self._ticks_per_s: int = posix.sysconf("SC_CLK_TCK")
+        self._monotonic_behind_boot = time.clock_gettime(_CLOCK_BOOTTIME) - time.monotonic()
+
+    @property
+    def fd(self) -> int:
+        """The descriptor that is kept open, or -1."""
+        return self._children_fd
+
+    # -- our children -------------------------------------------------------------------------------------------
+
+    def children(self) -> list[int]:
+        """List our children, dead ones that are not reaped included. Exact: only we take entries off this list."""
+        if self._children_fd >= 0:
+            parts, at = [], 0
+            try:
+                while part := posix.pread(self._children_fd, _CHUNK, at):
+                    parts.append(part)
+                    at += len(part)
+            except OSError:
+                self._children_fd = -1
+                return self.children()
+            return [int(pid) for pid in b"".join(parts).split()]
+        if self.usable:
+            found = (self.describe(pid) for pid in _numbers("/proc"))
+            return [process.pid for process in found if process is not None and process.ppid == self._pid]
+        return self._probe()
+
+    def _probe(self) -> list[int]:
+        """Find our children without /proc: ask the kernel for each PID up to the newest whether it is ours."""
+        newest = posix.fork()
+        if newest == 0:
+            posix._exit(0)  # noqa: SLF001  # in a forked child nothing else is right
+        posix.waitpid(newest, 0)
+        self._highest = max(self._highest, newest)
+        return [pid for pid in range(2, self._highest + 1) if pid != self._pid and kernel.is_child(pid)]
+
+    # -- one process --------------------------------------------------------------------------------------------
+
+    def describe(self, pid: int) -> Process | None:
+        """Describe a process, a zombie too (proc_pid_stat(5)); None when it is gone."""
+        data = _read_once(f"/proc/{pid}/stat", 4096) if self.usable else None
+        if not data:
+            return None
+        # The name is free text in parentheses: whatever it holds, the last one closes it.
+        start, end = data.find(b"("), data.rfind(b")")
+        fields = data[end + 2 :].split(None, 20)
+        ticks = int(fields[19])
+        return Process(
+            pid,
+            ppid=int(fields[1]),
+            pgid=int(fields[2]),
+            sid=int(fields[3]),
+            start_ticks=ticks,
+            born_s=ticks / self._ticks_per_s - self._monotonic_behind_boot,
+            name=data[start + 1 : end].decode("utf-8", "backslashreplace"),
+            state=chr(fields[0][0]),
+            alive=fields[0] not in (b"Z", b"X"),
+        )
+
+    def child(self, pid: int) -> Process:
+        """Describe a child of ours, from whatever there is to know: it is pinned, so the number itself is true."""
+        process = self.describe(pid)
+        if process is None:
+            try:
+                process = Process(pid, ppid=self._pid, pgid=posix.getpgid(pid), sid=posix.getsid(pid))
+            except OSError:
+                process = Process(pid, ppid=self._pid)
+            process.alive = kernel.peek_at(pid) is None
+        if process.alive and self.usable:
+            try:
+                process.uid = posix.stat(f"/proc/{pid}").st_uid
+            except OSError:
+                process.uid = -1
+            if self._show_args:
+                process.args = self.command_line(pid)
+            process.foreign = self._is_foreign(pid)
+        return process
+
+    def command_line(self, pid: int) -> tuple[str, ...]:
+        """Read the arguments of a process, at most 4096 bytes of them."""
+        data = (_read_once(f"/proc/{pid}/cmdline", _MAX_ARGS) or b"").rstrip(b"\0")
+        return tuple(part.decode("utf-8", "backslashreplace") for part in data.split(b"\0")) if data else ()
+
+    def same(self, process: Process) -> bool:
+        """Say whether the PID still means this very process: the start time is the same."""
+        now = self.describe(process.pid)
+        return now is not None and now.start_ticks == process.start_ticks
+
+    # -- who came from main -------------------------------------------------------------------------------------
+
+    def mark_descendants(self) -> bool:
+        """Mark what is born below us from now on, so that orphans from elsewhere can be told; False if impossible."""
+        data = _read_once("/proc/self/coredump_filter") if self.usable else None
+        if not data:
+            return False
+        own = int(data, 16)
+        try:
+            fd = posix.open("/proc/self/coredump_filter", posix.O_WRONLY | posix.O_CLOEXEC)
+            try:
+                posix.write(fd, b"%#x" % (own ^ _MARK))
+            finally:
+                posix.close(fd)
+        except OSError:
+            return False
+        changed = _read_once("/proc/self/coredump_filter")
+        if not changed or int(changed, 16) != own ^ _MARK:
+            return False
+        self._filter = own
+        return True
+
+    def _is_foreign(self, pid: int) -> bool:
+        """Say whether it is proven that a process is not from below us: it has the filter that we came with."""
+        if self._filter is None:
+            return False
+        data = _read_once(f"/proc/{pid}/coredump_filter")
+        try:
+            return bool(data) and int(data or b"0", 16) == self._filter
+        except ValueError:
+            return False
+
+    # -- below us -----------------------------------------------------------------------------------------------
+
+    def view(self, process: Process) -> View | None:
+        """Look at the signals that a process ignores, and at its children; None when it is gone."""
+        ignored = 0
+        for line in (_read_once(f"/proc/{process.pid}/status") or b"").split(b"\n"):
+            if line.startswith(b"SigIgn:"):
+                ignored = int(line.split()[1], 16)
+        children = [child for pid in self._children_of(process.pid) if (child := self.describe(pid)) is not None]
+        # Looked at last: had the PID been handed on in between, all of the above would be somebody else's.
+        if self.usable and not self.same(process):
+            return None
+        return View(process, ignored, children)
+
+    def walk(self) -> list[Process]:
+        """List every descendant, nearest first. Exact for those that neither fork nor lose a parent meanwhile."""
+        if not self.usable:
+            return [self.child(pid) for pid in self.children()]
+        seen: set[int] = set()
+        found: list[Process] = []
+        pids = self.children()
+        while pids:
+            below: list[int] = []
+            for pid in pids:
+                if pid in seen:
+                    continue
+                seen.add(pid)
+                process = self.describe(pid)
+                if process is not None:
+                    found.append(process)
+                    below += self._children_of(pid)
+            pids = below
+        return found
+
+    def _children_of(self, pid: int) -> list[int]:
+        """List the children of any process: they hang off the thread that forked them."""
+        if not self.usable:
+            return []
+        if not self.lists_children:
+            everybody = (self.describe(other) for other in _numbers("/proc"))
+            return [process.pid for process in everybody if process is not None and process.ppid == pid]
+        return [
+            int(child)
+            for thread in _numbers(f"/proc/{pid}/task")
+            for child in _read_all(f"/proc/{pid}/task/{thread}/children").split()
+        ]
+
+    def children_exist_before_main(self) -> list[int]:
+        """List the children that this process was born with: whoever exec'd pyinit had started them."""
+        try:
+            kernel.peek()
+        except kernel.NoChildren:
+            return []
+        return self.children()

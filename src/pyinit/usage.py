@@ -1,0 +1,178 @@
+"""What people read about the command line: --help, --version, errors and suggestions.
+
+Nothing here is loaded on the way to starting a command. The texts are keyed by the names in the
+table of `pyinit.options`, and a test holds the two together.
+"""
+
+from pyinit import __version__, options, signames
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+GROUPS = {"life": "Life and stop", "log": "Log", "about": "About pyinit"}
+
+# At most 57 characters with the default, so that each is one line of a terminal of 80 columns.
+TEXTS = {
+    "until": "whose end ends the run: main, service or all",
+    "grace": "from the stop signal to SIGKILL: 8, 500ms, 1m30s",
+    "stop-signal": "signal to stop with [the one that asked, else TERM]",
+    "ok-exit": "count this exit status as 0; repeatable (Java: 143)",
+    "log-format": "json, console, or auto: console on a terminal",
+    "log-level": "debug, info, warning or error",
+    "log-reaps": "tell of each process that ends, not just bad ends",
+    "log-args": "tell the arguments of commands; these can hold secrets",
+    "log-file": "write the log to this file [standard error]",
+    "log-schema": "key names: otel (OpenTelemetry) or ecs (Elastic)",
+    "help": "show this and exit",
+    "version": "show the version and exit",
+}
+
+VARIABLES_TEXT = (
+    "PYINIT_STOP_SIGNAL does what --stop-signal does, and so on for all but the last two "
+    "options. A flag beats its variable. The command does not get PYINIT_ variables."
+)
+
+EXIT_STATUSES = (
+    ("N", "main, or the first successor that ended other than 0, exited N"),
+    ("128+S", "it was ended by signal S (137: SIGKILL, 143: SIGTERM)"),
+    ("0", "main and all successors exited 0, or --ok-exit names the status"),
+    ("125", "pyinit could not do its work: a bad option, no subreaper"),
+    ("126", "the command was found, but could not be executed"),
+    ("127", "the command was not found"),
+)
+
+_LEFT = 23
+_STATUS_LEFT = 9
+_COLUMNS_MIN = 60
+_COLUMNS_MAX = 100
+# How much of what somebody wrote is repeated in a message, and compared for a suggestion.
+_SHOWN_MAX = 60
+_WORD_MAX = 64
+_PART_MIN = 3
+_EXAMPLES = {"duration": "8s", "signal": "QUIT", "statuses": "143", "path": "/dev/stdout"}
+
+
+def help_text(columns: int = 80, colour: bool = False) -> str:  # noqa: FBT001, FBT002 - callers name it
+    """Return the text of --help with its last newline, for a terminal that is `columns` wide.
+
+    Lines are wrapped at 60 to 100 columns; `colour` makes headings bold with escape sequences.
+    """
+    import textwrap  # suggestions do without
+
+    width = min(max(columns, _COLUMNS_MIN), _COLUMNS_MAX)
+
+    def row(left: str, right: str, left_width: int) -> list[str]:
+        indent = " " * left_width
+        lines = textwrap.wrap(right, width, initial_indent=indent, subsequent_indent=indent)
+        return [f"  {left}".ljust(left_width) + lines[0][left_width:], *lines[1:]]
+
+    def heading(title: str) -> list[str]:
+        return ["", f"\033[1m{title}\033[0m" if colour else title]
+
+    lines = [
+        "Usage: pyinit [OPTIONS] [--] COMMAND [ARG...]",
+        *textwrap.wrap("Start COMMAND, hold the daemons that come of it, and stop all of it in the end.", width),
+    ]
+    for group, title in GROUPS.items():
+        lines += heading(title)
+        for option in options.OPTIONS:
+            if option.group == group:
+                default = f" [{option.default}]" if option.default else ""
+                lines += row(invocation(option), TEXTS[option.name] + default, _LEFT)
+    lines += heading("Variables")
+    lines += textwrap.wrap(VARIABLES_TEXT, width, initial_indent="  ", subsequent_indent="  ")
+    lines += heading("Exit status")
+    for status, text in EXIT_STATUSES:
+        lines += row(status, text, _STATUS_LEFT)
+    return "\n".join(lines) + "\n"
+
+
+def version_text() -> str:
+    """Return the text of --version with its last newline."""
+    return f"pyinit {__version__}\n"
+
+
+def invocation(option: options.Option) -> str:
+    """Return how an option is written: `-h, --help`, `--grace DURATION`."""
+    short = f"-{option.short}, " if option.short else ""
+    value = f" {option.metavar}" if option.takes_value else ""
+    return f"{short}--{option.name}{value}"
+
+
+def suggest(word: str, candidates: "Iterable[str]") -> "str | None":
+    """Return the one of `candidates` that was perhaps meant by `word`, or None where none is near.
+
+    It is the only one that begins with `word`, else the only one that holds it or is held by it,
+    else the one with the most in common. Case, `_` for `-`, and what all names of a kind begin with
+    (`--`, `PYINIT_`) count for nothing.
+    """
+    import difflib  # costly, and only needed when somebody mistyped
+
+    by_key = {_key(name): name for name in candidates}
+    key = _key(word[:_WORD_MAX])
+    if not key:
+        return None
+    begun = [known for known in by_key if known.startswith(key)]
+    if len(begun) == 1:
+        return by_key[begun[0]]
+    held = [known for known in by_key if _holds(known, key) or _holds(key, known)]
+    if len(held) == 1:
+        return by_key[held[0]]
+    near = difflib.get_close_matches(key, by_key, n=1)
+    return by_key[near[0]] if near else None
+
+
+def _key(name: str) -> str:
+    """Return what of a name is compared."""
+    return name.lower().removeprefix("pyinit_").lstrip("-").replace("_", "-")
+
+
+def _holds(whole: str, part: str) -> bool:
+    """Tell whether `part` says enough to be looked for, and is in `whole`."""
+    return len(part) >= _PART_MIN and part in whole
+
+
+def bad_value(option: options.Option, text: str, label: str, reason: str) -> str:
+    """Return the message for a value that `label`, a flag or a variable, cannot have."""
+    hint = ""
+    if option.repeatable and "," in text:
+        hint = f"; for several write {label} again"
+    else:
+        word, candidates = text, option.choices
+        if option.kind == "signal":
+            word = text.upper().removeprefix("SIG")
+            candidates = tuple(name for name in signames.NUMBERS if name.isalpha())
+        near = suggest(word, candidates)
+        if near:
+            hint = f" (did you mean {near}?)"
+    return f"{label}: {shown(text)} is {reason}{hint}"
+
+
+def missing_value(option: options.Option, label: str) -> str:
+    """Return the message for an option that stands without the value that it needs."""
+    example = option.default or _EXAMPLES.get(option.kind, option.metavar)
+    return f"{label} needs a value; write {label} {option.metavar}, for example {label} {example}"
+
+
+def unknown_option(label: str, word: str, table: "Sequence[options.Option]") -> str:
+    """Return the message for an option that is not in `table`; it stands in the argument `word`."""
+    names = ["--" + option.name for option in table]
+    names += ["--no-" + option.name for option in table if option.kind == "switch"]
+    near = suggest(word, names)
+    where = f" in {shown(word)}" if word != label else ""
+    hint = f"did you mean {near}?" if near else "pyinit --help lists all of them"
+    return f"unknown option {shown(label)}{where}; {hint}"
+
+
+def shown(text: str) -> str:
+    """Return `text` in quotes, short and printable: what is not, is written as an escape."""
+    cut = text if len(text) <= _SHOWN_MAX else text[: _SHOWN_MAX - 3] + "..."
+    return "'" + "".join(map(_printable, cut)) + "'"
+
+
+def _printable(character: str) -> str:
+    # A byte that is not UTF-8 arrives as U+DC80 to U+DCFF; it is shown as the byte that it was.
+    if "\udc80" <= character <= "\udcff":
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character if character.isprintable() else repr(character)[1:-1]
