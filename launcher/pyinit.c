@@ -73,7 +73,6 @@ static char *interpreter(const char *script)
 int main(int argc, char **argv)
 {
     sigset_t all, before;
-    struct sigaction action;
     unsigned long long mask = 0, ignored = 0;
     int closed = 0, signo, fd, signals;
     char state[128], *folder, *python, **arguments;
@@ -85,6 +84,8 @@ int main(int argc, char **argv)
     sigprocmask(SIG_BLOCK, &all, &before);
 
     for (signo = 1; signo <= 64; signo++) {
+        struct sigaction action;
+
         if (sigismember(&before, signo) == 1)
             mask |= 1ULL << (signo - 1);
         if (sigaction(signo, NULL, &action) == 0 && action.sa_handler == SIG_IGN)

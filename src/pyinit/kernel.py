@@ -21,6 +21,7 @@ ENOENT = 2
 ESRCH = 3
 EINTR = 4
 EAGAIN = 11
+ENOMEM = 12
 
 # What waitid(2) says in si_code of a child that has ended.
 _CLD_EXITED = 1

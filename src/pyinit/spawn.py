@@ -22,7 +22,9 @@ _ENOTDIR = 20
 # time-out of a network file system.
 _NOT_HERE = frozenset((_ENOENT, _ENOTDIR, 19, 110, 116))
 _SIGCHLD = 17
-_SETTABLE = kernel.ALL_SIGNALS - {9, 19}  # nobody sets the dispositions of SIGKILL and SIGSTOP
+# Whose dispositions pyinit does not leave as they were: the interpreter ignores SIGPIPE and SIGXFSZ, the launcher takes
+# SIGCHLD back. (posix_spawn(3) would be quicker, and leaves glibc's signals 32 and 33 ignored in the child.)
+_CHANGED = (_SIGCHLD, 13, 25)
 # What execvp(3) takes when there is no PATH at all.
 _DEFAULT_PATH = b"/bin:/usr/bin"
 _SHELL = b"/bin/sh"
@@ -100,9 +102,29 @@ def spawn(command: Sequence[bytes], environment: dict[bytes, bytes], inherited: 
     Returns its PID. Raises SpawnError: 127 when it is not found, 126 when it is found and cannot be executed, 125
     when there can be no new process (fork(2): EAGAIN, ENOMEM).
     """
-    simple = terminal.fd < 0 and not inherited.ignored >> (_SIGCHLD - 1) & 1
-    start = _spawn_in_one_call if simple else _fork_and_exec
-    return start(command, environment, inherited, terminal)
+    told, tell = posix.pipe2(posix.O_CLOEXEC)
+    try:
+        pid = posix.fork()
+    except OSError as error:
+        posix.close(told)
+        posix.close(tell)
+        raise _failure(command[0], error.errno or kernel.EAGAIN) from None
+    if pid == 0:
+        _become(command, environment, inherited, terminal, tell)
+    posix.close(tell)
+    if terminal.fd >= 0:
+        try:  # noqa: SIM105  # contextlib is not to be imported before main runs
+            posix.setpgid(pid, pid)
+        except OSError:
+            pass  # EACCES: it has done so itself, and is past its exec; ESRCH: it has ended already
+        terminal.give(pid)
+    said = posix.read(told, 16)
+    posix.close(told)
+    if said:
+        posix.waitpid(pid, 0)
+        terminal.take_back()
+        raise _failure(command[0], int(said))
+    return pid
 
 
 def _candidates(name: bytes, environment: dict[bytes, bytes]) -> Iterator[bytes]:
@@ -117,36 +139,12 @@ def _candidates(name: bytes, environment: dict[bytes, bytes]) -> Iterator[bytes]
 def _failure(name: bytes, errno: int) -> SpawnError:
     text = name.decode("utf-8", "backslashreplace")
     why = posix.strerror(errno)
-    if errno == kernel.EAGAIN:
+    if errno in {kernel.EAGAIN, kernel.ENOMEM}:
         return SpawnError(NOT_STARTED, errno, f"no new process can be made ({why})")
     if errno in _NOT_HERE:
         hint = "is not there, or its interpreter is not" if b"/" in name else "was not found in PATH"
         return SpawnError(NOT_FOUND, errno, f"{text} {hint} ({why})")
     return SpawnError(NOT_EXECUTABLE, errno, f"{text} cannot be executed ({why})")
-
-
-def _spawn_in_one_call(
-    command: Sequence[bytes], environment: dict[bytes, bytes], inherited: Inherited, terminal: Terminal
-) -> int:
-    """Start it by posix_spawn(3): a twentieth of the time of fork(2), and all that a run without terminal needs."""
-    del terminal
-
-    def start(path: bytes, arguments: list[bytes]) -> int:
-        return posix.posix_spawn(
-            path,
-            arguments,
-            environment,
-            setsid=True,
-            setsigmask=_signals(inherited.mask),
-            setsigdef=[signo for signo in _SETTABLE if not inherited.ignored >> (signo - 1) & 1],
-            file_actions=[(posix.POSIX_SPAWN_CLOSE, fd) for fd in range(3) if inherited.closed >> fd & 1],
-        )
-
-    return _try_each(command, environment, start)
-
-
-def _signals(bits: int) -> list[int]:
-    return [signo for signo in kernel.ALL_SIGNALS if bits >> (signo - 1) & 1]
 
 
 def _try_each(
@@ -174,35 +172,6 @@ def _try_each(
     raise _failure(command[0], errno)
 
 
-def _fork_and_exec(
-    command: Sequence[bytes], environment: dict[bytes, bytes], inherited: Inherited, terminal: Terminal
-) -> int:
-    """Start it by fork(2), for what posix_spawn(3) cannot say: the terminal, an ignored SIGCHLD."""
-    told, tell = posix.pipe2(posix.O_CLOEXEC)
-    try:
-        pid = posix.fork()
-    except OSError as error:
-        posix.close(told)
-        posix.close(tell)
-        raise SpawnError(NOT_STARTED, error.errno or 0, f"no new process can be made ({error.strerror})") from None
-    if pid == 0:
-        _become(command, environment, inherited, terminal, tell)
-    posix.close(tell)
-    if terminal.fd >= 0:
-        try:  # noqa: SIM105  # contextlib is not to be imported before main runs
-            posix.setpgid(pid, pid)
-        except OSError:
-            pass  # EACCES: it has done so itself, and is past its exec; ESRCH: it has ended already
-        terminal.give(pid)
-    said = posix.read(told, 16)
-    posix.close(told)
-    if said:
-        posix.waitpid(pid, 0)
-        terminal.take_back()
-        raise _failure(command[0], int(said))
-    return pid
-
-
 def _become(
     command: Sequence[bytes],
     environment: dict[bytes, bytes],
@@ -218,13 +187,14 @@ def _become(
         else:
             posix.setpgid(0, 0)
             terminal.give(posix.getpid())
-        for signo in _SETTABLE:
+        for signo in _CHANGED:
             ignored = inherited.ignored >> (signo - 1) & 1
             _signal.signal(signo, _signal.SIG_IGN if ignored else _signal.SIG_DFL)
         for fd in range(3):
             if inherited.closed >> fd & 1:
                 posix.close(fd)
-        _signal.pthread_sigmask(_signal.SIG_SETMASK, _signals(inherited.mask))
+        mask = [signo for signo in kernel.ALL_SIGNALS if inherited.mask >> (signo - 1) & 1]
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
         _try_each(command, environment, lambda path, arguments: posix.execve(path, arguments, environment))
     except SpawnError as error:
         errno = error.errno
