@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 from pyinit import kernel
 from pyinit.core import actions, events
+from pyinit.core.model import SIGCONT, SIGKILL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +19,8 @@ if TYPE_CHECKING:
     from pyinit.log import Log
     from pyinit.procfs import Proc
 
-_SIGCONT = 18
+# Looks are made in a row for so long before some of the dead are reaped (seconds).
+KILL_BURST_S = 0.01
 
 
 class Effects:
@@ -33,12 +37,14 @@ class Effects:
         self._log = log
         self.identity: dict[str, object] = {}
         self.status: int | None = None
+        self._killed: set[int] = set()
         # Each function takes its own type of action, which the type of the table cannot say.
         self._calls: dict[type, Callable[[Any, float], None]] = {
             actions.SignalGroup: self._signal_group,
             actions.SignalChild: self._signal_child,
             actions.SignalDescendant: self._signal_descendant,
             actions.SignalEveryone: self._signal_everyone,
+            actions.KillChildren: self._kill_children,
             actions.Inspect: self._inspect,
             actions.Walk: self._walk,
             actions.Reap: self._reap,
@@ -61,13 +67,13 @@ class Effects:
             if main is not None:
                 self.take(events.Undeliverable(main, action.signo, kernel.EPERM), now)
         if action.cont:
-            kernel.send_group(action.pgid, _SIGCONT)
+            kernel.send_group(action.pgid, SIGCONT)
 
     def _signal_child(self, action: actions.SignalChild, now: float) -> None:
         pid = action.process.pid
         self._delivered(kernel.send(pid, action.signo), action.process, action.signo, now)
         if action.cont:
-            kernel.send(pid, _SIGCONT)
+            kernel.send(pid, SIGCONT)
 
     def _signal_descendant(self, action: actions.SignalDescendant, now: float) -> None:
         """Signal somebody else's child: open it, look whether it is still the one that was meant, only then send."""
@@ -84,13 +90,30 @@ class Effects:
             if self._proc.same(process):
                 self._delivered(kernel.send_pidfd(fd, action.signo), process, action.signo, now)
                 if action.cont:
-                    kernel.send_pidfd(fd, _SIGCONT)
+                    kernel.send_pidfd(fd, SIGCONT)
         finally:
             kernel.close(fd)
 
     def _signal_everyone(self, action: actions.SignalEveryone, now: float) -> None:
         del now
         kernel.send_everyone(action.signo)
+
+    def _kill_children(self, action: actions.KillChildren, now: float) -> None:
+        """Kill children as fast as they come: no word is said before a look finds no new one.
+
+        A process that forks and ends to get away lives for a tenth of a millisecond; a look and a kill are quicker.
+        After a while the loop reaps what has died, so that the list of children stays short and PIDs stay free.
+        """
+        del action
+        denied: list[int] = []
+        until = time.monotonic() + KILL_BURST_S
+        while new := [pid for pid in self._proc.children() if pid not in self._killed]:
+            denied += [pid for pid in new if kernel.send(pid, SIGKILL) == kernel.DENIED]
+            self._killed.update(new)
+            if time.monotonic() > until:
+                break
+        for pid in denied:
+            self.take(events.Undeliverable(self._proc.child(pid), SIGKILL, kernel.EPERM), now)
 
     def _delivered(self, result: str, process: Process, signo: int, now: float) -> None:
         if result == kernel.DENIED:
@@ -113,6 +136,7 @@ class Effects:
             "end": action.end,
             "usage": kernel.reap(action.process.pid),
         }
+        self._killed.discard(action.process.pid)
         self._log.report("process.reaped", facts, action.severity)
 
     def _report(self, action: actions.Report, now: float) -> None:

@@ -8,7 +8,7 @@ import time
 
 from pyinit import kernel
 from pyinit.core import events
-from pyinit.core.machine import STOPPING
+from pyinit.core.machine import KILLING, STOPPING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ class Loop:
         self._more = True  # children may have ended or come before we listened
         self._look_at: float | None = None
         self._look_again = 0.0
-        self._sweep_again = 0.0
+        self._dead: set[int] = set()  # children that were seen to be zombies, and have not been told yet
+        self._covered: frozenset[int] = frozenset()  # deciders that were dead when the last look was made
 
     def run(self) -> int:
         """Run until the core wants to leave; return the exit status."""
@@ -84,14 +85,11 @@ class Loop:
             self._more = True
         if self._more:
             self._more = False
-            if self._machine.holds_zombies:
-                self._sweep()
-            else:
-                self._children()
+            self._children()
         deadline = self._machine.deadline
         if deadline is not None and time.monotonic() >= deadline:
             self.take(events.TimeUp())
-        if self._machine.phase == STOPPING and self._look_at is None:
+        if self._machine.phase in {STOPPING, KILLING} and self._look_at is None:
             self._look_at = time.monotonic() + STOPPING_LOOK_S
         self._watch_log()
 
@@ -134,15 +132,14 @@ class Loop:
             if seen is None:
                 break
             pid, end = seen
-            if pid in self._machine.roster.deciders:
-                self._look(dead_too=True)
+            if pid in self._machine.roster.deciders and pid not in self._covered:
+                self._covered = self._dead_deciders()
+                self._look()
             self.take(events.Ended(self._at_its_end(pid), end))
-            if self._machine.holds_zombies:
-                self._more = True
-                return
+            self._dead.discard(pid)
         else:
             self._more = True
-        if not childless and not self._more and self._look_if_due() and self._decider_has_ended():
+        if not childless and not self._more and self._look_if_due() and self._dead_deciders():
             # What was found may be what it left behind: its end is taken before these count as settled.
             self._more = True
             return
@@ -159,64 +156,40 @@ class Loop:
         last.foreign = last.foreign or pid in self._before
         return last
 
+    def _dead_deciders(self) -> frozenset[int]:
+        """Return main and the successors that are zombies now.
+
+        The kernel hands on the children of a process and makes it a zombie in one step: whoever sees that it is dead
+        finds all that it left behind in the next look.
+        """
+        return frozenset(pid for pid in self._machine.roster.deciders if kernel.is_zombie(pid))
+
     def _look_if_due(self) -> bool:
         """Look for adopted children, unless the last look was too dear to be made again so soon."""
         now = time.monotonic()
         if now < self._look_again:
             self._look_at = self._look_again
             return False
-        found = self._look(dead_too=False)
+        found = self._look()
         done = time.monotonic()
         self._look_again = done + (done - now) * LOOK_SHARE
         return found
 
-    def _look(self, *, dead_too: bool) -> bool:
-        """Tell the core of children that it does not know, until a look finds nothing new.
+    def _look(self) -> bool:
+        """Tell the core of living children that it does not know; say whether there were any.
 
-        What dies while it is described leaves children too. Zombies are told at their end, unless `dead_too`.
+        Looks until a look finds nobody new: what dies while it is described leaves children too. The dead are told at
+        their end, and only noted here.
         """
-        found = False
-        while new := self._unknown(dead_too=dead_too):
-            found = True
-            for process in new:
-                self.take(events.Adopted(process))
-        return found
-
-    def _unknown(self, *, dead_too: bool) -> list[Process]:
         roster = self._machine.roster
-        new = []
-        for pid in self._proc.children():
-            if pid not in roster:
+        found = False
+        while new := [pid for pid in self._proc.children() if pid not in roster and pid not in self._dead]:
+            for pid in new:
                 process = self._proc.child(pid)
+                if not process.alive:
+                    self._dead.add(pid)
+                    continue
                 process.foreign = process.foreign or pid in self._before
-                if process.alive or dead_too:
-                    new.append(process)
-        return new
-
-    def _decider_has_ended(self) -> bool:
-        """Say whether main or a successor has become a zombie since the zombies were taken.
-
-        The kernel hands on the children of a process and makes it a zombie in one step, so whoever sees the ones sees
-        the other.
-        """
-        return any(kernel.is_zombie(pid) for pid in self._machine.roster.deciders)
-
-    def _sweep(self) -> None:
-        """In the final kill of a subreaper: tell who came and who died, reap nothing until all is quiet."""
-        now = time.monotonic()
-        if now < self._sweep_again:
-            self._look_at = self._sweep_again
-            return
-        changed = self._look(dead_too=True)
-        for process in self._machine.roster.alive:
-            end = kernel.peek_at(process.pid)
-            if end is not None:
-                self.take(events.Ended(process, end))
-                changed = True
-        done = time.monotonic()
-        self._sweep_again = done + (done - now)
-        if changed:
-            self._more = True
-        elif not self._machine.roster.alive:
-            self.take(events.Quiet())
-            self._children()
+                self.take(events.Adopted(process))
+                found = True
+        return found

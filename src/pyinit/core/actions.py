@@ -51,6 +51,12 @@ class SignalEveryone:
         self.signo = signo
 
 
+class KillChildren:
+    """Send SIGKILL to every child, and to every child that this brings, until a look finds no new one."""
+
+    __slots__ = ()
+
+
 class Inspect:
     """Look at these processes; `Inspected` is the answer."""
 
@@ -107,4 +113,15 @@ class Exit:
 
 
 if TYPE_CHECKING:
-    Action = SignalGroup | SignalChild | SignalDescendant | SignalEveryone | Inspect | Walk | Reap | Report | Exit
+    Action = (
+        SignalGroup
+        | SignalChild
+        | SignalDescendant
+        | SignalEveryone
+        | KillChildren
+        | Inspect
+        | Walk
+        | Reap
+        | Report
+        | Exit
+    )

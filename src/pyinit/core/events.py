@@ -30,7 +30,7 @@ class Signalled:
 
 
 class Adopted:
-    """A child was found that pyinit did not start."""
+    """A living child was found that pyinit did not start."""
 
     __slots__ = ("process",)
 
@@ -110,11 +110,5 @@ class Undeliverable:
         self.errno = errno
 
 
-class Quiet:
-    """In the final kill of a subreaper: every child is a zombie, and a look after the last death found no new one."""
-
-    __slots__ = ()
-
-
 if TYPE_CHECKING:
-    Event = Started | Signalled | Adopted | Ended | Settled | TimeUp | Inspected | Walked | Undeliverable | Quiet
+    Event = Started | Signalled | Adopted | Ended | Settled | TimeUp | Inspected | Walked | Undeliverable

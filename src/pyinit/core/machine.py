@@ -42,7 +42,6 @@ class Machine:
     Attributes:
         phase: one of the phases above.
         deadline: when `TimeUp` is wanted next, or None.
-        holds_zombies: while True the shell reaps nothing, and says `Quiet` when every child is a zombie.
         status: the exit status, once phase is DONE.
     """
 
@@ -72,7 +71,6 @@ class Machine:
             events.Inspected: self._on_inspected,
             events.Walked: self._on_walked,
             events.Undeliverable: self._on_undeliverable,
-            events.Quiet: self._on_quiet,
         }
 
     @property
@@ -83,11 +81,6 @@ class Machine:
         if self.phase == STOPPING and self._stop is not None:
             return self._stop.deadline
         return None
-
-    @property
-    def holds_zombies(self) -> bool:
-        """True in the final kill of a subreaper."""
-        return self.phase == KILLING and self._kill is not None and self._kill.holds_zombies
 
     def handle(self, event: events.Event, now: float) -> list[Action]:
         """Take an event at a time in monotonic seconds; return the actions to carry out, in order."""
@@ -147,12 +140,8 @@ class Machine:
             "escaped": self.roster.escaped(process),
             "role": self.roster.role(process),
         }
-        actions: list[Action] = []
-        if process.alive:
-            actions.append(Report("process.adopted", facts, "debug" if process.foreign else None))
-        if self._kill is not None:
-            actions += self._kill.adopted(process)
-        elif self._stop is not None:
+        actions: list[Action] = [Report("process.adopted", facts, "debug" if process.foreign else None)]
+        if self._stop is not None and self._kill is None:
             actions += self._stop.adopted(process)
         return actions
 
@@ -174,10 +163,11 @@ class Machine:
             self._decide(role, process, end)
         if was_main:
             actions += self._main_ended(process, end, now)
-        elif was_successor and self.phase == HOLDING:
+        elif was_successor and self.phase in {RUNNING, HOLDING}:
             actions += self._successor_ended(process, end, now)
-        if not self.holds_zombies:
-            actions.append(self._reap(process, end, role, escaped, severity))
+        self.roster.forget(process.pid)
+        self.reaped += 1
+        actions.append(Reap(process, end, role, escaped, severity))
         return actions
 
     def _main_ended(self, main: Process, end: End, now: float) -> list[Action]:
@@ -190,6 +180,8 @@ class Machine:
         if until == UNTIL_MAIN or (until == UNTIL_SERVICE and not end.good):
             self._decide("main", main, end)
             return self._begin_stop("main", now, process=main, end=end)
+        # What it leaves is the service from this moment on; the record waits until all that ends with it is told.
+        self.roster.promote(self.roster.candidates)
         return []
 
     def _successor_ended(self, process: Process, end: End, now: float) -> list[Action]:
@@ -202,14 +194,18 @@ class Machine:
             self._last = ("service", process, end)
             return []
         self.roster.promote(heirs)
+        if self.phase == RUNNING:
+            return []
         return [Report("service.inherited", {"process": process, "successors": heirs})]
 
     def _on_settled(self, event: events.Settled, now: float) -> list[Action]:
         self.roster.settle()
+        if self.roster.main_end is not None and event.childless:
+            return self._leave(now)
+        if self._kill is not None:
+            return self._kill.everybody()
         if self.roster.main_end is None:
             return []
-        if event.childless:
-            return self._leave(now)
         if self.phase == RUNNING:
             return self._hand_over(now)
         if self.phase == HOLDING and self._policy.until == UNTIL_SERVICE and not self.roster.successors:
@@ -218,11 +214,10 @@ class Machine:
 
     def _hand_over(self, now: float) -> list[Action]:
         """Make what main has left behind the service: main has been reaped, and something is there."""
-        successors = self.roster.candidates
+        successors = self.roster.successors
         if not successors and self._policy.until == UNTIL_SERVICE:
             return self._begin_stop("service", now)
         self.phase = HOLDING
-        self.roster.promote(successors)
         facts: dict[str, object] = {
             "main": self.roster.main,
             "successors": successors,
@@ -248,7 +243,7 @@ class Machine:
 
     def _on_walked(self, event: events.Walked, now: float) -> list[Action]:
         if self._kill is not None:
-            return self._kill.walked(event.processes)
+            return self._kill.walked(event.processes, self.roster)
         if self._stop is not None:
             return self._stop.walked(event.processes, now)
         return []
@@ -263,10 +258,6 @@ class Machine:
         if self._kill is not None:
             actions += self._kill.undeliverable()
         return actions
-
-    def _on_quiet(self, event: events.Quiet, now: float) -> list[Action]:
-        del event, now
-        return self._reap_dead()
 
     # -- what to do ---------------------------------------------------------------------------------------------
 
@@ -309,13 +300,13 @@ class Machine:
     def _begin_kill(self, now: float) -> list[Action]:
         left = self.roster.alive
         self.phase = KILLING
-        self._kill = Kill(self.roster, now, pid1=self._policy.pid1)
+        self._kill = Kill(now, pid1=self._policy.pid1)
         facts: dict[str, object] = {
             "processes": left[:NAMED],
             "count": len(left),
             "grace_s": self._policy.grace_s,
         }
-        return [Report("stop.killing", facts), *self._kill.begin()]
+        return [Report("stop.killing", facts), *self._kill.everybody()]
 
     def _give_up(self, now: float) -> list[Action]:
         """Name what SIGKILL does not end (D state, EPERM), and leave it."""
@@ -324,23 +315,14 @@ class Machine:
             denied = process.identity in self._undeliverable
             reason = "it may not be signalled (EPERM)" if denied else "it does not die of SIGKILL"
             actions.append(Report("stop.unkillable", {"process": process, "reason": reason}))
-        return [*actions, *self._reap_dead(), *self._leave(now)]
-
-    def _reap_dead(self) -> list[Action]:
-        return [
-            self._reap(process, end, self.roster.role(process), self.roster.escaped(process), None)
-            for process, end in self.roster.dead
-        ]
-
-    def _reap(self, process: Process, end: End, role: str, escaped: tuple[str, ...], severity: str | None) -> Action:
-        self.roster.forget(process.pid)
-        self.reaped += 1
-        return Reap(process, end, role, escaped, severity)
+        return [*actions, *self._leave(now)]
 
     def _leave(self, now: float) -> list[Action]:
         self.phase = DONE
         decision = self._decision or self._last or ("main", self.roster.main, self.roster.main_end)
         reason, process, end = decision
+        if self._decision is None and (self.roster.main_alive or self.roster.successors):
+            end = None
         status = end.status if end is not None else 128 + SIGKILL
         if status in self._policy.ok_exits:
             status = 0

@@ -36,8 +36,7 @@ class Roster:
         if process.pid in self._roots or process.pid in self._ends:
             return False
         self._roots[process.pid] = process
-        if process.alive:
-            self._fresh.add(process.pid)
+        self._fresh.add(process.pid)
         return True
 
     def end(self, process: Process, end: End) -> None:
@@ -74,11 +73,6 @@ class Roster:
         return list(self._roots.values())
 
     @property
-    def dead(self) -> list[tuple[Process, End]]:
-        """The zombies that have not been reaped, in the order of their ends."""
-        return list(self._ends.values())
-
-    @property
     def successors(self) -> list[Process]:
         """The successors that have not ended."""
         return [process for process in self._roots.values() if process.pid in self._successors]
@@ -90,8 +84,10 @@ class Roster:
 
     @property
     def fresh(self) -> list[Process]:
-        """The living roots that came since the last `settle`, without the foreign ones."""
-        return [process for process in self.candidates if process.pid in self._fresh]
+        """The roots that came since the last `settle`, without the foreign ones."""
+        return [
+            process for process in self.candidates if process.pid in self._fresh and process.pid not in self._successors
+        ]
 
     @property
     def deciders(self) -> Iterator[int]:

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from pyinit.core.actions import Inspect, Report, SignalChild, SignalDescendant, SignalEveryone, SignalGroup, Walk
+from pyinit.core.actions import (
+    Inspect,
+    KillChildren,
+    Report,
+    SignalChild,
+    SignalDescendant,
+    SignalEveryone,
+    SignalGroup,
+    Walk,
+)
 from pyinit.core.model import SIGKILL
 
 TYPE_CHECKING = False
@@ -140,31 +149,19 @@ class Stop:
 class Kill:
     """The end of the grace: SIGKILL, without exception.
 
-    The init of a PID namespace kills all of it in one call. A subreaper kills its children and keeps them as zombies
-    until no child is left that is not one: zombies pin PIDs, and starve whoever forks to get away.
+    The init of a PID namespace kills all of it in one call. A subreaper kills its children, and the children that their
+    deaths bring, again and again until the kernel says that none is left.
     """
 
-    def __init__(self, roster: Roster, now: float, *, pid1: bool) -> None:
-        self._roster = roster
+    def __init__(self, now: float, *, pid1: bool) -> None:
         self._pid1 = pid1
         self._limit = now + KILL_LIMIT_S
         self.deadline = now + KILL_PATIENCE_S
         self._walking = False
 
-    @property
-    def holds_zombies(self) -> bool:
-        """True when no zombie may be reaped until `Quiet`."""
-        return not self._pid1
-
-    def begin(self) -> list[Action]:
+    def everybody(self) -> list[Action]:
         """Kill everybody that can be reached now."""
-        if self._pid1:
-            return [SignalEveryone(SIGKILL)]
-        return [SignalChild(process, SIGKILL) for process in self._roster.alive]
-
-    def adopted(self, process: Process) -> list[Action]:
-        """Kill what the deaths have brought."""
-        return [SignalChild(process, SIGKILL)]
+        return [SignalEveryone(SIGKILL) if self._pid1 else KillChildren()]
 
     def ended(self, now: float) -> None:
         """Give the kernel more time: it is getting on."""
@@ -177,6 +174,6 @@ class Kill:
         self._walking = True
         return [Walk()]
 
-    def walked(self, processes: Iterable[Process]) -> list[Action]:
+    def walked(self, processes: Iterable[Process], roster: Roster) -> list[Action]:
         """Kill the descendants that hide behind a child that may not be killed."""
-        return [SignalDescendant(process, SIGKILL) for process in processes if process.pid not in self._roster]
+        return [SignalDescendant(process, SIGKILL) for process in processes if process.pid not in roster]

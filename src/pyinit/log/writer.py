@@ -6,11 +6,12 @@ import fcntl
 import posix
 import select
 from collections import deque
-from errno import EAGAIN, EDQUOT, EFBIG, EINTR, EIO, EMSGSIZE, ENOSPC, EPIPE
+from errno import EAGAIN, EDQUOT, EFBIG, EINTR, EIO, EMSGSIZE, ENOSPC, ENOTTY, EPIPE
 from time import monotonic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _socket import socket
     from collections.abc import Callable
 
     Send = Callable[[bytes], int]
@@ -24,9 +25,14 @@ CAPACITY = 1 << 20
 # How long `close` waits for a reader that takes nothing at all, in seconds.
 STALL_S = 0.2
 
-# At most this much goes into one write to a regular file or a stream socket, and to a terminal that may wait, in bytes.
+# At most this much goes into one write to a regular file or a stream socket, in bytes.
 _BIG_BATCH = 65536
-_SMALL_WRITE = 1024
+
+_OPEN_FLAGS = posix.O_WRONLY | posix.O_APPEND | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC
+
+# The number of the device that a terminal really is, see ioctl_tty(2). Where the number of the call is another
+# (MIPS, POWER, SPARC) it is refused.
+_TIOCGDEV = 0x80045432
 
 # RWF_NOWAIT of preadv2(2) and SPLICE_F_NONBLOCK of splice(2), which not every libc names.
 _RWF_NOWAIT = 8
@@ -81,11 +87,11 @@ class Writer:
         self._queue: deque[bytes] = deque()
         self._size = 0  # bytes of the queue that are still to go out
         self._sent = 0  # bytes of its first line that are out already
-        self._due = PIPE_BUF  # the size at which `put` itself tries to write
-        self._batch = PIPE_BUF
+        self._due = PIPE_BUF  # `put` itself writes before the queue is larger than this
+        self._batch = PIPE_BUF  # at most so much in one write, but at least a line
         self._poll_fd = -1
         self._fds: list[int] = []
-        self._socket: object = None
+        self._socket: socket | None = None
         self._send: Send | None = None
         try:
             self._send = self._open_send(fd, own_fd=own_fd)
@@ -98,7 +104,8 @@ class Writer:
 
         - Pipe: opened again through /proc, for a description of our own with O_NONBLOCK. Where that is refused
           (EACCES: the pipe is another uid's; ENOENT: no /proc; ENXIO: no reader), see `_splice_send`.
-        - Terminal: opened again likewise, else asked with poll(2) before each write.
+        - Terminal: opened again likewise, else as /dev/tty. Where it is neither ours nor the controlling one, nothing
+          is written: POLLOUT promises room for one byte, and a longer write may wait for ever (Ctrl-S).
         - Socket: can't be opened again, but send(2) takes MSG_DONTWAIT.
         - Regular file: written through the shared description, because that has the offset: from a second description
           we would write over main's output. It waits for no reader.
@@ -119,7 +126,7 @@ class Writer:
             return self._socket_send(fd)
         if kind != _S_IFIFO and not posix.isatty(fd):
             # A regular file, or /dev/null and its like: nobody to wait for.
-            self._batch = _BIG_BATCH
+            self._batch = self._due = _BIG_BATCH
             return _write_send(fd)
         self._poll_fd = fd
         if own_fd:
@@ -128,7 +135,9 @@ class Writer:
         try:
             own = _open_again(fd)
         except OSError:
-            return self._splice_send(fd) if kind == _S_IFIFO else _polled_send(fd)
+            if kind == _S_IFIFO:
+                return self._splice_send(fd)
+            own = _open_controlling_terminal(fd)
         self._fds.append(own)
         self._poll_fd = own
         return _write_send(own)
@@ -158,12 +167,11 @@ class Writer:
             except OSError as error:
                 if error.errno in _NOT_NOW or error.errno == EPIPE:
                     raise
-                moved = nowait(data)
             finally:
                 # What did not move comes from the queue again, maybe in another batch.
                 if moved < size:
                     posix.read(source, size)
-            return moved
+            return moved or nowait(data)
 
         return send
 
@@ -193,16 +201,16 @@ class Writer:
             return
         if self.untold:
             self._tell()
-        if self._size + len(line) > self._capacity:
+        size = self._size + len(line)
+        if size > self._due or size > self._capacity:
             self.flush()
-            if self._size + len(line) > self._capacity:
+            size = self._size + len(line)
+            if size > self._capacity:
                 self.dropped += 1
                 self.untold += 1
                 return
         self._queue.append(line)
-        self._size += len(line)
-        if self._size >= self._due:
-            self.flush()
+        self._size = size
 
     def flush(self) -> None:
         """Write as much of the queue as goes without waiting, then the notice of what was dropped, if there is one."""
@@ -229,7 +237,9 @@ class Writer:
         self._lose(keep_first=False)
         self._send = None
         self._poll_fd = -1
-        self._socket = None
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
         for fd in self._fds:
             posix.close(fd)
         self._fds.clear()
@@ -262,13 +272,12 @@ class Writer:
                     self._lose_first()
                     continue
                 self._lose(keep_first=error.errno in _NO_ROOM)
-                self._due = self._size + PIPE_BUF
                 return False
             if not size:
                 break
             self._done(size)
         # While the reader is behind, the next try of `put` comes a batch later, not with each line.
-        self._due = self._size + PIPE_BUF
+        self._due = self._size + max(self._batch, PIPE_BUF)
         return True
 
     def _next_batch(self) -> bytes:
@@ -344,16 +353,30 @@ def _open_again(fd: int) -> int:
         OSError: EACCES, ENOENT, ENXIO (see proc_pid_fd(5)), EMFILE; ENOENT also when /proc shows something else.
 
     """
-    own = posix.open(
-        f"/proc/self/fd/{fd}",
-        posix.O_WRONLY | posix.O_APPEND | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC,
-    )
+    own = posix.open(f"/proc/self/fd/{fd}", _OPEN_FLAGS)
     there = posix.fstat(own)
     here = posix.fstat(fd)
     if (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino):
         posix.close(own)
         raise FileNotFoundError
     return _above_stdio(own)
+
+
+def _open_controlling_terminal(fd: int) -> int:
+    """Open the terminal behind `fd` as /dev/tty, which works whoever owns it (su keeps the terminal's owner).
+
+    Raises:
+        OSError: ENXIO, ENOENT; ENOTTY also when the controlling terminal is another one.
+
+    """
+    own = _above_stdio(posix.open("/dev/tty", _OPEN_FLAGS))
+    try:
+        if fcntl.ioctl(own, _TIOCGDEV, bytes(4)) == fcntl.ioctl(fd, _TIOCGDEV, bytes(4)):
+            return own
+        raise OSError(ENOTTY, "another terminal")
+    except OSError:
+        posix.close(own)
+        raise
 
 
 def _write_send(fd: int) -> Send:
@@ -365,20 +388,3 @@ def _write_send(fd: int) -> Send:
 def _nowait_send(fd: int) -> Send:
     """Return a send that asks pwritev2(2) not to wait; pipes know that since Linux 6.4, else it is EOPNOTSUPP."""
     return lambda data: posix.pwritev(fd, [data], -1, _RWF_NOWAIT)
-
-
-def _polled_send(fd: int) -> Send:
-    """Return a send for a terminal that can't be opened again: it writes a little, and only after poll(2) said so.
-
-    A terminal that says POLLOUT takes this much at once, and main can't fill it as it fills a pipe: what it takes in
-    goes on to whoever looks at it.
-    """
-    poller = select.poll()
-    poller.register(fd, select.POLLOUT)
-
-    def send(data: bytes) -> int:
-        if not poller.poll(0):
-            raise BlockingIOError(EAGAIN, "the terminal takes nothing now")
-        return posix.write(fd, data[:_SMALL_WRITE])
-
-    return send
