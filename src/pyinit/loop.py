@@ -57,7 +57,7 @@ class Loop:
         self._look_at: float | None = None
         self._look_again = 0.0
         self._dead: set[int] = set()  # children that were seen to be zombies, and have not been told yet
-        self._covered: frozenset[int] = frozenset()  # deciders that were dead when the last look was made
+        self._covered: set[int] = set()  # deciders that were dead when the last look was made
 
     def run(self) -> int:
         """Run until the core wants to leave; return the exit status."""
@@ -136,7 +136,9 @@ class Loop:
                 self._covered = self._dead_deciders()
                 self._look()
             self.take(events.Ended(self._at_its_end(pid), end))
+            # The number may be a later child's as soon as this one has been reaped.
             self._dead.discard(pid)
+            self._covered.discard(pid)
         else:
             self._more = True
         if not childless and not self._more and self._look_if_due() and self._dead_deciders():
@@ -156,13 +158,13 @@ class Loop:
         last.foreign = last.foreign or pid in self._before
         return last
 
-    def _dead_deciders(self) -> frozenset[int]:
+    def _dead_deciders(self) -> set[int]:
         """Return main and the successors that are zombies now.
 
         The kernel hands on the children of a process and makes it a zombie in one step: whoever sees that it is dead
         finds all that it left behind in the next look.
         """
-        return frozenset(pid for pid in self._machine.roster.deciders if kernel.is_zombie(pid))
+        return {pid for pid in self._machine.roster.deciders if kernel.is_zombie(pid)}
 
     def _look_if_due(self) -> bool:
         """Look for adopted children, unless the last look was too dear to be made again so soon."""

@@ -369,14 +369,12 @@ def _open_controlling_terminal(fd: int) -> int:
         OSError: ENXIO, ENOENT; ENOTTY also when the controlling terminal is another one.
 
     """
+    device = fcntl.ioctl(fd, _TIOCGDEV, bytes(4))
     own = _above_stdio(posix.open("/dev/tty", _OPEN_FLAGS))
-    try:
-        if fcntl.ioctl(own, _TIOCGDEV, bytes(4)) == fcntl.ioctl(fd, _TIOCGDEV, bytes(4)):
-            return own
-        raise OSError(ENOTTY, "another terminal")
-    except OSError:
-        posix.close(own)
-        raise
+    if fcntl.ioctl(own, _TIOCGDEV, bytes(4)) == device:
+        return own
+    posix.close(own)
+    raise OSError(ENOTTY, "another terminal")
 
 
 def _write_send(fd: int) -> Send:
