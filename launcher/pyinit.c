@@ -76,6 +76,7 @@ int main(int argc, char **argv)
     unsigned long long mask = 0, ignored = 0;
     int closed = 0, signo, fd, signals;
     char state[128], *folder, *python, **arguments;
+    char *locale = getenv("LC_CTYPE");
     char script[PATH_MAX + sizeof MAIN + 1];
 
     sigfillset(&all);
@@ -111,8 +112,8 @@ int main(int argc, char **argv)
     if (!python)
         return fail("cannot read the interpreter from", script);
 
-    snprintf(state, sizeof state, "1:%llx:%llx:%d:%d:%d", mask, ignored, closed, getenv("LC_CTYPE") != NULL, signals);
-    arguments = calloc((size_t) argc + 8, sizeof *arguments);
+    snprintf(state, sizeof state, "1:%llx:%llx:%d:%d:%d", mask, ignored, closed, signals, locale != NULL);
+    arguments = calloc((size_t) argc + 9, sizeof *arguments);
     if (!arguments)
         return fail("no memory for the arguments of", script);
     arguments[0] = python;
@@ -120,9 +121,10 @@ int main(int argc, char **argv)
     arguments[2] = "-Xutf8";
     arguments[3] = script;
     arguments[4] = state;
-    arguments[5] = argc > 0 ? argv[0] : "pyinit";
+    arguments[5] = locale ? locale : "";
+    arguments[6] = argc > 0 ? argv[0] : "pyinit";
     for (int i = 1; i < argc; i++)
-        arguments[5 + i] = argv[i];
+        arguments[6 + i] = argv[i];
     execv(python, arguments);
     return fail("cannot start the interpreter", python);
 }

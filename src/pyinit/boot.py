@@ -66,7 +66,7 @@ def main() -> None:
         _become_subreaper()
     launch.before = launch.proc.children_exist_before_main()
     launch.marked = launch.pid1 and launch.proc.mark_descendants()
-    command = [argument.encode(sys.getfilesystemencoding(), "surrogateescape") for argument in settings.command]
+    command = [_encode(argument) for argument in settings.command]
     failure = None
     try:
         launch.main_pid = spawn.spawn(command, _environment(settings, inherited), inherited, launch.terminal)
@@ -81,14 +81,17 @@ def _handed_over(arguments: list[str]) -> tuple[spawn.Inherited, int, list[str]]
     """Take what the launcher wrote down; return it, the signal descriptor, and the arguments behind the name."""
     if not arguments or not arguments[0].startswith(_LAUNCHER):
         return _looked_up(), -1, arguments
-    mask, ignored, closed, had_lc_ctype, signals = arguments[0].split(":")[1:6]
+    mask, ignored, closed, signals, has_lc_ctype = arguments[0].split(":")[1:6]
     fd = int(signals)
     if fd >= 0:
         posix.set_inheritable(fd, False)  # noqa: FBT003  # the only way to say it
     inherited = spawn.Inherited(
-        mask=int(mask, 16), ignored=int(ignored, 16), closed=int(closed), had_lc_ctype=had_lc_ctype == "1"
+        mask=int(mask, 16),
+        ignored=int(ignored, 16),
+        closed=int(closed),
+        lc_ctype=_encode(arguments[1]) if has_lc_ctype == "1" else None,
     )
-    return inherited, fd, arguments[2:]
+    return inherited, fd, arguments[3:]
 
 
 def _looked_up() -> spawn.Inherited:
@@ -110,7 +113,7 @@ def _looked_up() -> spawn.Inherited:
         if _signal.getsignal(signo) == _signal.SIG_IGN:
             ignored |= 1 << (signo - 1)
     _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
-    return spawn.Inherited(mask=0, ignored=ignored, closed=closed, had_lc_ctype=True)
+    return spawn.Inherited(mask=0, ignored=ignored, closed=closed, lc_ctype=posix.environ.get(b"LC_CTYPE"))
 
 
 def _environment(settings: Settings, inherited: spawn.Inherited) -> dict[bytes, bytes]:
@@ -118,9 +121,16 @@ def _environment(settings: Settings, inherited: spawn.Inherited) -> dict[bytes, 
     environment = dict(posix.environ)
     for name in settings.own_variables:
         environment.pop(name, None)
-    if not inherited.had_lc_ctype:
-        environment.pop(b"LC_CTYPE", None)  # the interpreter put it there (PEP 538)
+    # The interpreter may have set this one (PEP 538).
+    environment.pop(b"LC_CTYPE", None)
+    if inherited.lc_ctype is not None:
+        environment[b"LC_CTYPE"] = inherited.lc_ctype
     return environment
+
+
+def _encode(argument: str) -> bytes:
+    """Return the bytes that an argument of ours was made of."""
+    return argument.encode(sys.getfilesystemencoding(), "surrogateescape")
 
 
 def _open_log_file(path: str | None) -> int:

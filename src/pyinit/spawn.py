@@ -38,16 +38,16 @@ class Inherited:
     """What pyinit was started with, and main gets back.
 
     mask and ignored are bit sets (bit N-1 for signal N); closed has bit N set when descriptor N of 0 to 2 was
-    closed at the start, and holds a place-holder now; had_lc_ctype says whether LC_CTYPE was in the environment.
+    closed at the start, and holds a place-holder now; lc_ctype is the value of LC_CTYPE, or None when it was not set.
     """
 
-    __slots__ = ("closed", "had_lc_ctype", "ignored", "mask")
+    __slots__ = ("closed", "ignored", "lc_ctype", "mask")
 
-    def __init__(self, *, mask: int, ignored: int, closed: int, had_lc_ctype: bool) -> None:
+    def __init__(self, *, mask: int, ignored: int, closed: int, lc_ctype: bytes | None) -> None:
         self.mask = mask
         self.ignored = ignored
         self.closed = closed
-        self.had_lc_ctype = had_lc_ctype
+        self.lc_ctype = lc_ctype
 
 
 class SpawnError(Exception):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import posix
 
 from pyinit.log import records, render
+from pyinit.log.parts import Look
 from pyinit.log.writer import Notice, Writer
 
 TYPE_CHECKING = False
@@ -56,7 +57,7 @@ def open_log(  # noqa: PLR0913  (one for each option of the command line)
     console = format == "console" or (format == "auto" and render.is_terminal(fd))
     colours = console and not no_color and render.wants_colours(fd)
     renderer = render.Renderer(console=console, colours=colours, ecs=schema == "ecs")
-    look = records.Look(*boot, show_args=show_args)
+    look = Look(*boot, show_args=show_args)
     log = Log(renderer, Writer(fd, own_fd=own_fd), look, level=level, reaps=reaps)
     if renderer.problem is not None:
         effect = "records are the same, and rendered without structlog"
@@ -74,7 +75,7 @@ class Log:
     """
 
     def __init__(
-        self, renderer: render.Renderer, writer: Writer, look: records.Look, *, level: str = "info", reaps: bool = False
+        self, renderer: render.Renderer, writer: Writer, look: Look, *, level: str = "info", reaps: bool = False
     ) -> None:
         self._renderer = renderer
         self._writer = writer

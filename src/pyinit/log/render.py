@@ -9,6 +9,8 @@ from time import time_ns
 from types import ModuleType
 
 from pyinit.log import records
+from pyinit.log.cut import cut
+from pyinit.log.parts import seconds_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,7 +96,7 @@ class Renderer:
         line = self._line(record)
         if len(line) > LINE_MAX or b"\\ud" in line:
             for budget in _BUDGETS:
-                line = self._line(records.cut(record, budget))
+                line = self._line(cut(record, budget))
                 if len(line) <= LINE_MAX:
                     break
         return line
@@ -121,7 +123,7 @@ class Stamp:
         micros = time_ns() // 1000
         second = micros // 1_000_000
         if second != self._second:
-            self._text = records.seconds_text(second)
+            self._text = seconds_text(second)
             self._second = second
         event_dict["timestamp"] = f"{self._text}.{micros - second * 1_000_000:06d}Z"
         return event_dict
