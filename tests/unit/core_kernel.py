@@ -1,0 +1,361 @@
+"""A kernel in memory: processes that fork, detach, end and are signalled, and the doors through which the shell sees them.
+
+It fails the test at once when a signal goes where none may go: to a number that is nobody's, to a stranger, to a process
+group whose leader has been reaped, or to everybody from a process that is not the init of its PID namespace.
+"""
+
+from __future__ import annotations
+
+import itertools
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+from pyinit.core.events import View
+from pyinit.core.model import EXITED, KILLED, SIGCONT, SIGKILL, End, Process, Usage
+from pyinit.kernel import DENIED, EPERM, GONE, SENT, NoChildren
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SIGCHLD = 17
+# So long a system call takes (seconds), and so many there may be in one go before the shell is taken to be spinning.
+CALL_S = 20e-6
+CALLS = 20_000
+TICKS_PER_S = 100
+MOST_PIDS = 20
+
+
+class Task:
+    """One process of the simulated kernel."""
+
+    def __init__(self, pid: int, parent: Task | None, now: float) -> None:
+        self.pid = pid
+        self.parent = parent
+        self.pgid = parent.pgid if parent else pid
+        self.sid = parent.sid if parent else pid
+        self.ticks = int(now * TICKS_PER_S)
+        self.born_s = now
+        self.foreign = parent.foreign if parent else True
+        self.denies = parent.denies if parent else False  # another user's: a signal gives EPERM
+        self.ignored = set(parent.ignored) if parent else set[int]()
+        self.stuck = False  # in the D state: SIGKILL waits
+        self.subreaper = False
+        self.moved = False  # has changed its process group
+        self.answer = "later"  # to a stop signal that it does not ignore: "later", "dies" or "exits"
+        self.end: End | None = None
+        self.children: list[Task] = []
+        self.pending: list[int] = []
+        self.tried: list[int] = []  # the signals that were meant for it, in their order
+        if parent is not None:
+            parent.children.append(self)
+
+    @property
+    def alive(self) -> bool:
+        """True until it is a zombie."""
+        return self.end is None
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """What the core knows it by."""
+        return (self.pid, self.ticks)
+
+    def below(self) -> Iterator[Task]:
+        """Yield every descendant."""
+        for child in self.children:
+            yield child
+            yield from child.below()
+
+    def __repr__(self) -> str:
+        return f"Task({self.pid}, {self.end or 'alive'})"
+
+
+class Kernel:
+    """The simulated kernel. `now` is its clock in seconds.
+
+    `ended` is called with each child of pyinit that ends and the living children that this brings to pyinit.
+    """
+
+    def __init__(self, *, pid1: bool, ended: Callable[[Task, list[Task]], None]) -> None:
+        self.pid1 = pid1
+        self.now = 1000.0
+        self.table: dict[int, Task] = {}
+        self.signals: list[tuple[int, int, int]] = []
+        self.races: list[tuple[int, Callable[[], None]]] = []
+        self.dead_children: list[Task] = []
+        self.reaped: list[Task] = []
+        self._numbers = itertools.cycle(range(2, MOST_PIDS))
+        self._ended = ended
+        self._calls = 0
+        self.pyinit = Task(1 if pid1 else next(self._numbers), None, self.now)
+        self.pyinit.foreign = False
+        self.table[self.pyinit.pid] = self.pyinit
+
+    # -- what processes do --------------------------------------------------------------------------------------
+
+    @property
+    def living(self) -> list[Task]:
+        """Every living process below pyinit, the oldest first."""
+        return sorted((task for task in self.pyinit.below() if task.alive), key=lambda task: task.born_s)
+
+    @property
+    def full(self) -> bool:
+        """True when no more processes should be made."""
+        return len(self.table) > MOST_PIDS // 2
+
+    def fork(self, parent: Task | None) -> Task:
+        """Make a child; without a parent, a process that comes from outside."""
+        used = set(self.table)
+        for task in self.table.values():
+            used |= {task.pgid, task.sid}
+        pid = next(number for number in self._numbers if number not in used)
+        last = [task.ticks for task in self.reaped if task.pid == pid]
+        if last and last[-1] >= int(self.now * TICKS_PER_S):
+            self.now += 1 / TICKS_PER_S  # no kernel goes through all numbers within a tick
+        task = Task(pid, parent, self.now)
+        self.table[pid] = task
+        self.now += CALL_S
+        return task
+
+    def lead_session(self, task: Task) -> None:
+        """Do what setsid(2) does; a process group leader may not."""
+        if not any(other.pgid == task.pid for other in self.table.values()):
+            task.pgid = task.sid = task.pid
+            task.moved = True
+
+    def lead_group(self, task: Task) -> None:
+        """Do what setpgid(2) with zeros does; a session leader may not."""
+        if task.sid != task.pid:
+            task.pgid = task.pid
+            task.moved = True
+
+    def exit(self, task: Task, end: End) -> None:
+        """End a process: its children go to the nearest subreaper above, or to pyinit."""
+        if not task.alive:
+            return
+        task.end = end
+        heir = self._heir(task)
+        came = [child for child in task.children if child.alive]
+        for child in task.children:
+            child.parent = heir
+            if heir is not None:
+                heir.children.append(child)
+                if not child.alive and heir is self.pyinit:
+                    self._zombie_of_pyinit(child)
+            elif not child.alive:
+                del self.table[child.pid]
+        task.children = []
+        if task.parent is None:
+            del self.table[task.pid]
+        elif task.parent is self.pyinit:
+            self._zombie_of_pyinit(task)
+            self._ended(task, came if heir is self.pyinit else [])
+
+    def _zombie_of_pyinit(self, task: Task) -> None:
+        self.dead_children.append(task)
+        self.signals.append((SIGCHLD, 0, 0))
+
+    def _heir(self, task: Task) -> Task | None:
+        above = task.parent
+        while above is not None and not (above.alive and (above.subreaper or above is self.pyinit)):
+            above = above.parent
+        return above if above is not None or not self.pid1 else self.pyinit
+
+    def wait(self, task: Task) -> None:
+        """Have a process reap its own dead children."""
+        for child in [child for child in task.children if not child.alive]:
+            task.children.remove(child)
+            self.reaped.append(child)
+            del self.table[child.pid]
+
+    def react(self, task: Task, how: str) -> None:
+        """Have a process answer the signal that has waited longest for it."""
+        if task.alive and task.pending and not task.stuck:
+            signo = task.pending.pop(0)
+            if signo == SIGKILL or how == "dies":
+                self.exit(task, End(KILLED, signo))
+            elif how == "exits":
+                self.exit(task, End(EXITED, 0))
+            elif how == "fails":
+                self.exit(task, End(EXITED, 3))
+
+    def _deliver(self, task: Task, signo: int) -> str:
+        task.tried.append(signo)
+        if task.denies:
+            return DENIED
+        if not task.alive or signo == SIGCONT or (signo in task.ignored and signo != SIGKILL):
+            return SENT
+        if signo == SIGKILL:
+            task.pending.insert(0, signo)
+            self.react(task, "dies")
+        else:
+            task.pending.append(signo)
+            if task.answer != "later":
+                self.react(task, task.answer)
+        return SENT
+
+    # -- the door that pyinit.kernel is -------------------------------------------------------------------------
+
+    def door(self) -> SimpleNamespace:
+        """Return what stands in for the module pyinit.kernel."""
+        return SimpleNamespace(
+            DENIED=DENIED,
+            EPERM=EPERM,
+            GONE=GONE,
+            SENT=SENT,
+            NoChildren=NoChildren,
+            close=lambda _task: None,
+            is_zombie=lambda pid: self.peek_at(pid) is not None,
+            peek=self.peek,
+            peek_at=self.peek_at,
+            pidfd=self.pidfd,
+            read_signals=self.read_signals,
+            reap=self.reap,
+            send=self.send,
+            send_everyone=self.send_everyone,
+            send_group=self.send_group,
+            send_pidfd=self.send_pidfd,
+        )
+
+    def call(self) -> None:
+        """Let a system call's time pass, in which others may do something."""
+        self._calls += 1
+        assert self._calls < CALLS, "the shell does not come to rest"
+        self.now += CALL_S
+        due = [race for race in self.races if race[0] <= 1]
+        self.races = [(left - 1, what) for left, what in self.races if left > 1]
+        for _, what in due:
+            what()
+
+    def rest(self) -> None:
+        """Say that the shell has come to rest."""
+        self._calls = 0
+
+    def read_signals(self, _fd: int) -> list[tuple[int, int, int]]:
+        """Read what is pending: each signal once."""
+        self.call()
+        signals, self.signals = list(dict.fromkeys(self.signals)), []
+        return signals
+
+    def peek(self) -> tuple[int, End] | None:
+        """Do what waitid(2) does with P_ALL and WNOWAIT: the first zombie in the list of children."""
+        self.call()
+        if not self.pyinit.children:
+            raise NoChildren
+        return next(((child.pid, child.end) for child in self.pyinit.children if child.end), None)
+
+    def peek_at(self, pid: int) -> End | None:
+        """Do the same for one child."""
+        self.call()
+        task = self.table.get(pid)
+        return task.end if task is not None and task.parent is self.pyinit else None
+
+    def reap(self, pid: int) -> Usage:
+        """Collect a zombie."""
+        self.call()
+        task = self.table[pid]
+        assert task.parent is self.pyinit, f"{task} is no child"
+        assert not task.alive, f"{task} is no zombie"
+        self.pyinit.children.remove(task)
+        del self.table[pid]
+        self.reaped.append(task)
+        return Usage(0.0, 0.0, 0)
+
+    def send(self, pid: int, signo: int) -> str:
+        """Do what kill(2) does; the target must be an unreaped child."""
+        self.call()
+        task = self.table.get(pid)
+        if task is None or task.parent is not self.pyinit:
+            assert signo == SIGCONT, f"signal {signo} goes to {pid}, which is no unreaped child"
+            return GONE
+        return self._deliver(task, signo)
+
+    def send_group(self, pgid: int, signo: int) -> str:
+        """Do what killpg(3) does; the leader must be an unreaped child."""
+        self.call()
+        leader = self.table.get(pgid)
+        assert leader is not None, f"signal {signo} goes to group {pgid}, whose leader has been reaped"
+        assert leader.parent is self.pyinit, f"signal {signo} goes to group {pgid}, which is no child's"
+        members = [task for task in self.table.values() if task.pgid == pgid]
+        assert set(members) <= set(self.pyinit.below())
+        results = [self._deliver(task, signo) for task in members]
+        return DENIED if results and all(result == DENIED for result in results) else SENT
+
+    def send_everyone(self, signo: int) -> str:
+        """Do what kill(2) does with -1: nobody is left out but who may not be signalled."""
+        self.call()
+        assert self.pid1, "kill(-1) by a process that is not the init of its PID namespace"
+        for task in [task for task in self.table.values() if task is not self.pyinit]:
+            self._deliver(task, signo)
+        return SENT
+
+    def pidfd(self, pid: int) -> Task | None:
+        """Do what pidfd_open(2) does; the task itself serves as the descriptor."""
+        self.call()
+        return self.table.get(pid)
+
+    def send_pidfd(self, task: Task, signo: int) -> str:
+        """Do what pidfd_send_signal(2) does; the target must be below pyinit."""
+        self.call()
+        if self.table.get(task.pid) is not task:
+            return GONE
+        assert task in self.pyinit.below(), f"signal {signo} goes to {task}, a stranger"
+        return self._deliver(task, signo)
+
+
+class Proc:
+    """What stands in for pyinit.procfs.Proc."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self.usable = True
+        self.lists_children = True
+
+    def children(self) -> list[int]:
+        """List the children of pyinit, dead ones too."""
+        self._kernel.call()
+        return [task.pid for task in self._kernel.pyinit.children]
+
+    def describe(self, pid: int) -> Process | None:
+        """Describe a process, a zombie too."""
+        self._kernel.call()
+        task = self._kernel.table.get(pid)
+        return None if task is None else self._describe(task)
+
+    def child(self, pid: int) -> Process:
+        """Describe a child of pyinit."""
+        process = self.describe(pid)
+        assert process is not None, f"{pid} has been reaped"
+        if process.alive:
+            process.foreign = self._kernel.table[pid].foreign
+        return process
+
+    def same(self, process: Process) -> bool:
+        """Say whether the PID still means this very process."""
+        now = self.describe(process.pid)
+        return now is not None and now.start_ticks == process.start_ticks
+
+    def view(self, process: Process) -> View | None:
+        """Look at what a process ignores, and at its children."""
+        if not self.same(process):
+            return None
+        task = self._kernel.table[process.pid]
+        bits = sum(1 << (signo - 1) for signo in task.ignored)
+        return View(process, bits, [self._describe(child) for child in task.children])
+
+    def walk(self) -> list[Process]:
+        """List every descendant."""
+        self._kernel.call()
+        return [self._describe(task) for task in self._kernel.pyinit.below()]
+
+    def _describe(self, task: Task) -> Process:
+        return Process(
+            task.pid,
+            ppid=task.parent.pid if task.parent else 0,
+            pgid=task.pgid,
+            sid=task.sid,
+            start_ticks=task.ticks,
+            born_s=task.ticks / TICKS_PER_S,
+            name=f"t{task.pid}",
+            state="S" if task.alive else "Z",
+            alive=task.alive,
+        )

@@ -1,0 +1,240 @@
+"""Histories as text: what happens to a run, line by line, and what the core is expected to answer.
+
+A line is an event, then `->` and the actions that it must bring, in their order, with `;` between them:
+
+    adopted 20 -> process.adopted 20 adopted
+    ended 10 exited 3 -> stop.begun main TERM; group 10 TERM+CONT; child 20 TERM+CONT; inspect 20; reap 10 main 3 warning
+
+A line that begins with `->` goes on with the actions of the line before. `at 8` sets the clock to 8 s. `is holding`
+checks the phase, and that no deadline is set; `is stopping until 2.5` checks both. `where 20 group=10` describes process
+20 before it is first named. Main is process 10, leader of its group and session, and is started by the first line.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from pyinit.core import actions, events
+from pyinit.core.actions import Report
+from pyinit.core.machine import STARTING, Machine
+from pyinit.core.model import DUMPED, EXITED, KILLED, End, Policy, Process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pyinit.core.actions import Action
+
+SIGNALS = {"HUP": 1, "INT": 2, "QUIT": 3, "KILL": 9, "USR1": 10, "TERM": 15, "CHLD": 17, "CONT": 18, "RTMIN+3": 37}
+NAMES = {number: name for name, number in SIGNALS.items()}
+MAIN = 10
+# Histories count seconds from here: a time of 0 means nothing to the core.
+EPOCH_S = 1000.0
+
+
+def start(main: int = MAIN) -> events.Started:
+    """Return the event that begins a run."""
+    return events.Started(Process(main, pgid=main, sid=main, start_ticks=1, born_s=EPOCH_S - 10, name="main"))
+
+
+class History:
+    """A machine that is taken through a history, line by line."""
+
+    def __init__(self, policy: Policy | None = None, *, grace_s: float = 8.0) -> None:
+        self.machine = Machine(policy or Policy(grace_s=grace_s))
+        self.now = 0.0
+        self._known: dict[int, Process] = {MAIN: start().main}
+        self._given: dict[int, list[str]] = {}
+
+    def play(self, text: str) -> None:
+        """Play the lines of a history; fail at the first that does not bring what it says."""
+        __tracebackhide__ = True
+        lines = [line.strip() for line in text.strip().splitlines()]
+        if self.machine.phase == STARTING:
+            lines.insert(0, "started -> pyinit.started")
+        while lines:
+            line = lines.pop(0)
+            while lines and lines[0].startswith("->"):
+                line += " ; " + lines.pop(0)[2:]
+            self._line(line)
+
+    def tell(self, *lines: str) -> None:
+        """Tell events whose actions do not matter here."""
+        for line in lines:
+            self.actions(*line.split())
+
+    def actions(self, *words: str) -> list[Action]:
+        """Tell an event; return the actions."""
+        return self.machine.handle(self.event(*words), EPOCH_S + self.now)
+
+    def facts(self, *words: str) -> dict[str, object]:
+        """Tell an event whose first action is a record; return its facts."""
+        record = self.actions(*words)[0]
+        assert isinstance(record, Report)
+        return record.facts
+
+    def _line(self, line: str) -> None:
+        __tracebackhide__ = True
+        words, _, expected = line.partition("->")
+        match words.split():
+            case ["at", seconds, *words_left]:
+                self.now = float(seconds)
+                event_words = words_left
+            case ["is", phase, *until]:
+                assert self.machine.phase == phase, f"phase is {self.machine.phase}, not {phase}"
+                wanted = pytest.approx(EPOCH_S + float(until[1])) if until else None
+                assert self.machine.deadline == wanted, f"{line}: deadline {self.machine.deadline}"
+                return
+            case ["where", number, *given]:
+                self._given[int(number)] = given
+                return
+            case ["#", *_]:
+                return
+            case event_words:
+                pass
+        if not event_words:
+            return
+        told = [describe(action) for action in self.actions(*event_words)]
+        wanted_actions = [action.strip() for action in expected.split(";") if action.strip()]
+        assert told == wanted_actions, f"{line}\n  told   {'; '.join(told)}\n  wanted {'; '.join(wanted_actions)}"
+
+    def process(self, word: str) -> Process:
+        """Return the process that a word names, the same one each time."""
+        pid = int(word)
+        if pid not in self._known:
+            self._known[pid] = describe_process(pid, self._given.get(pid, []))
+        return self._known[pid]
+
+    def forget(self, word: str) -> None:
+        """Let a number mean a new process from now on."""
+        self._known.pop(int(word))
+
+    def event(self, *words: str) -> events.Event:
+        """Make an event from words."""
+        kind, *rest = words
+        make: dict[str, Callable[[], events.Event]] = {
+            "started": lambda: events.Started(self.process(str(MAIN))),
+            "signal": lambda: events.Signalled(SIGNALS[rest[0]], 7, 1000),
+            "adopted": lambda: events.Adopted(self.process(rest[0])),
+            "ended": lambda: events.Ended(self.process(rest[0]), end(*rest[1:])),
+            "settled": lambda: events.Settled(childless=False),
+            "childless": lambda: events.Settled(childless=True),
+            "time-up": events.TimeUp,
+            "inspected": lambda: events.Inspected([self._view(word) for word in rest]),
+            "walked": lambda: events.Walked([self.process(word) for word in rest]),
+            "denied": lambda: events.Undeliverable(self.process(rest[0]), SIGNALS[rest[1]], 1),
+        }
+        return make[kind]()
+
+    def _view(self, word: str) -> events.View:
+        """Make a view of `20`, `20!INT,TERM` (it ignores these) or `20!TERM>30,31` (and has these children)."""
+        rest, _, children = word.partition(">")
+        number, _, ignored = rest.partition("!")
+        bits = sum(1 << (SIGNALS[name] - 1) for name in ignored.split(",") if name)
+        return events.View(self.process(number), bits, [self.process(child) for child in children.split(",") if child])
+
+
+def end(kind: str, value: str = "0") -> End:
+    """Return an end from words: `exited 3`, `killed KILL`, `dumped QUIT`."""
+    if kind == "exited":
+        return End(EXITED, int(value))
+    return End({"killed": KILLED, "dumped": DUMPED}[kind], SIGNALS[value])
+
+
+def describe_process(pid: int, given: Sequence[str]) -> Process:
+    """Return a process with its own group in main's session, changed by words: `group=10 session=9 born=2.5 foreign dead`."""
+    process = Process(pid, pgid=pid, sid=MAIN, start_ticks=pid * 100, name=f"p{pid}", state="S")
+    for word in given:
+        name, _, value = word.partition("=")
+        match name:
+            case "group":
+                process.pgid = int(value)
+            case "session":
+                process.sid = int(value)
+            case "born":
+                process.born_s = EPOCH_S + float(value)
+            case "foreign":
+                process.foreign = True
+            case "dead":
+                process.state = "Z"
+            case _:
+                pytest.fail(f"unknown word {word}")
+    return process
+
+
+def describe(action: actions.Action) -> str:
+    """Say in words what an action asks for."""
+    match action:
+        case actions.SignalGroup():
+            return f"group {action.pgid} {_signal(action.signo, cont=action.cont)}"
+        case actions.SignalChild():
+            return f"child {action.process.pid} {_signal(action.signo, cont=action.cont)}"
+        case actions.SignalDescendant():
+            return f"descendant {action.process.pid} {_signal(action.signo, cont=action.cont)}"
+        case actions.SignalEveryone():
+            return f"everyone {_signal(action.signo, cont=False)}"
+        case actions.KillChildren():
+            return "kill children"
+        case actions.Inspect():
+            return f"inspect {_pids(action.processes)}"
+        case actions.Walk():
+            return "walk"
+        case actions.Reap():
+            return _join("reap", action.process.pid, action.role, action.end.status, action.severity)
+        case actions.Report():
+            return _join(action.event, *_facts(action.event, action.facts), action.severity)
+        case actions.Exit():
+            return f"exit {action.status}"
+
+
+def _signal(signo: int, *, cont: bool) -> str:
+    return NAMES[signo] + ("+CONT" if cont else "")
+
+
+def _join(*words: object) -> str:
+    return " ".join(str(word) for word in words if word not in (None, ""))
+
+
+def _pids(processes: object) -> str:
+    return " ".join(str(process.pid) for process in cast("Sequence[Process]", processes))
+
+
+def _pid(process: object) -> int | None:
+    return process.pid if isinstance(process, Process) else None
+
+
+def _facts(event: str, facts: dict[str, object]) -> list[object]:
+    """Pick the facts of a record that a history states."""
+    match event:
+        case "process.adopted":
+            return [_pid(facts["process"]), facts["role"]]
+        case "service.handover":
+            return [_pids(facts["successors"])]
+        case "service.inherited":
+            return [_pid(facts["process"]), "to", _pids(facts["successors"])]
+        case "signal.forwarded":
+            targets = cast("list[int]", facts["targets"])
+            return [NAMES[cast("int", facts["signal"])], *targets]
+        case "signal.undeliverable":
+            return [_pid(facts["process"]), NAMES[cast("int", facts["signal"])]]
+        case "stop.begun":
+            return [facts["reason"], NAMES[cast("int", facts["stop_signal"])]]
+        case "stop.repeated":
+            return [NAMES[cast("int", facts["signal"])]]
+        case "stop.escalated" | "stop.killing":
+            return [_pids(facts["processes"])]
+        case "stop.unkillable":
+            return [_pid(facts["process"]), facts["reason"]]
+        case "pyinit.exited":
+            return [facts["reason"], facts["status"]]
+        case _:
+            return []
+
+
+def play(text: str, **policy: object) -> Machine:
+    """Play a history from main's start; return the machine as it stands then."""
+    __tracebackhide__ = True
+    history = History(Policy(**policy))  # type: ignore[arg-type]  # the names of Policy
+    history.play(text)
+    return history.machine

@@ -1,0 +1,328 @@
+"""The command line: what each way of writing an option gives, and where it came from."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyinit import options, signames, values
+
+DEFAULTS = {
+    "until": "service",
+    "grace_s": 8.0,
+    "stop_signal": None,
+    "ok_exits": frozenset(),
+    "log_format": "auto",
+    "log_level": "info",
+    "log_reaps": False,
+    "log_args": False,
+    "log_file": None,
+    "log_schema": "otel",
+}
+
+
+def settings_of(settings: options.Settings) -> dict[str, object]:
+    """Return what is set, without where it came from."""
+    return {name: getattr(settings, name) for name in DEFAULTS}
+
+
+def test_a_command_alone_gets_the_defaults() -> None:
+    """Without flags and variables each setting has its default, and says so."""
+    settings = options.parse(["nginx"], {b"PATH": b"/bin"})
+
+    assert settings.action == "run"
+    assert settings.command == ["nginx"]
+    assert settings_of(settings) == DEFAULTS
+    assert settings.sources == dict.fromkeys(DEFAULTS, "default")
+    assert settings.own_variables == []
+    assert settings.unknown_variables == []
+
+
+def test_the_table_and_the_settings_agree() -> None:
+    """Each row of the table sets an attribute of Settings, and no name, short or variable is there twice."""
+    rows = options.OPTIONS
+    assert {row.setting for row in rows if row.kind != "action"} == set(DEFAULTS)
+    assert {row.setting for row in rows} <= set(options.Settings.__slots__)
+    for names in (
+        [row.name for row in rows],
+        [row.short for row in rows if row.short],
+        [row.variable for row in rows if row.variable],
+    ):
+        assert len(names) == len(set(names))
+    assert all(row.metavar for row in rows if row.takes_value)
+    assert all(not row.metavar for row in rows if not row.takes_value)
+    assert all(bool(row.choices) == (row.kind == "choice") for row in rows)
+
+
+FLAGS = [
+    (["--until", "main"], "until", "main"),
+    (["--until=all"], "until", "all"),
+    (["--grace", "5"], "grace_s", 5.0),
+    (["--grace=1m30s"], "grace_s", 90.0),
+    (["--grace", "0"], "grace_s", 0.0),
+    (["--grace", "24h"], "grace_s", 86400.0),
+    (["--stop-signal", "QUIT"], "stop_signal", 3),
+    (["--stop-signal=RTMIN+3"], "stop_signal", 37),
+    (["--stop-signal", "64"], "stop_signal", 64),
+    (["--ok-exit", "143"], "ok_exits", frozenset({143})),
+    (["--ok-exit=143", "--ok-exit", "0"], "ok_exits", frozenset({0, 143})),
+    (["--log-format", "json"], "log_format", "json"),
+    (["--log-level=error"], "log_level", "error"),
+    (["--log-reaps"], "log_reaps", True),
+    (["--log-reaps", "--no-log-reaps"], "log_reaps", False),
+    (["--no-log-args", "--log-args"], "log_args", True),
+    (["--log-file", "/log/pyinit=1.json"], "log_file", "/log/pyinit=1.json"),
+    (["--log-file=/log/a=b"], "log_file", "/log/a=b"),
+    (["--log-file", "\udcff"], "log_file", "\udcff"),
+    (["--log-file=--odd"], "log_file", "--odd"),
+    (["--log-schema", "ecs"], "log_schema", "ecs"),
+    (["--grace", "5", "--grace", "7"], "grace_s", 7.0),
+    (["--until", "main", "--until=service"], "until", "service"),
+]
+
+
+@pytest.mark.parametrize(("argv", "setting", "value"), FLAGS)
+@pytest.mark.parametrize("end", [[], ["--"]])
+def test_a_flag_sets_its_setting(argv: list[str], setting: str, value: object, end: list[str]) -> None:
+    """`--opt value` and `--opt=value` are the same; of a repeated flag the last one counts."""
+    settings = options.parse([*argv, *end, "true"], {})
+
+    assert settings_of(settings) == {**DEFAULTS, setting: value}
+    assert settings.sources == {**dict.fromkeys(DEFAULTS, "default"), setting: "flag"}
+    assert settings.command == ["true"]
+
+
+VARIABLES = [
+    (b"PYINIT_UNTIL", b"main", "until", "main"),
+    (b"PYINIT_GRACE", b"500ms", "grace_s", 0.5),
+    (b"PYINIT_STOP_SIGNAL", b"sigquit", "stop_signal", 3),
+    (b"PYINIT_OK_EXIT", b"143", "ok_exits", frozenset({143})),
+    (b"PYINIT_OK_EXIT", b"1,2 3, 4\t5\n", "ok_exits", frozenset({1, 2, 3, 4, 5})),
+    (b"PYINIT_LOG_FORMAT", b"console", "log_format", "console"),
+    (b"PYINIT_LOG_LEVEL", b"debug", "log_level", "debug"),
+    (b"PYINIT_LOG_FILE", b"/dev/stdout", "log_file", "/dev/stdout"),
+    (b"PYINIT_LOG_FILE", b"/log/\xff", "log_file", "/log/\udcff"),
+    (b"PYINIT_LOG_SCHEMA", b"ecs", "log_schema", "ecs"),
+    *[(b"PYINIT_LOG_REAPS", text, "log_reaps", True) for text in (b"1", b"true", b"yes", b"on", b"True", b"YES")],
+    *[(b"PYINIT_LOG_ARGS", text, "log_args", False) for text in (b"0", b"false", b"no", b"off", b"False", b"OFF")],
+]
+
+
+@pytest.mark.parametrize(("variable", "text", "setting", "value"), VARIABLES)
+def test_a_variable_sets_its_setting(variable: bytes, text: bytes, setting: str, value: object) -> None:
+    """Each long option has a variable; it is taken out of the command's environment."""
+    settings = options.parse(["true"], {b"HOME": b"/", variable: text, b"XPYINIT_GRACE": b"1"})
+
+    assert settings_of(settings) == {**DEFAULTS, setting: value}
+    assert settings.sources[setting] == "variable"
+    assert settings.own_variables == [variable]
+    assert settings.unknown_variables == []
+
+
+def test_each_option_but_the_actions_has_a_tested_variable() -> None:
+    """No option is left without a variable; --help and --version have none."""
+    tested = {variable.decode() for variable, *_ in VARIABLES}
+    assert {row.variable for row in options.OPTIONS if row.kind != "action"} == tested
+    assert [row.variable for row in options.OPTIONS if row.kind == "action"] == [None, None]
+
+
+@pytest.mark.parametrize("row", [row for row in options.OPTIONS if row.variable], ids=lambda row: row.name)
+def test_an_empty_variable_is_an_unset_one(row: options.Option) -> None:
+    """An empty variable (Compose writes `${X:-}`) leaves the default, and is still taken out."""
+    name = str(row.variable).encode()
+    settings = options.parse(["true"], {name: b""})
+
+    assert settings_of(settings) == DEFAULTS
+    assert settings.sources[row.setting] == "default"
+    assert settings.own_variables == [name]
+
+
+@pytest.mark.parametrize(
+    ("argv", "variable", "setting", "value"),
+    [
+        (["--grace", "5"], b"PYINIT_GRACE", "grace_s", 5.0),
+        (["--until", "all"], b"PYINIT_UNTIL", "until", "all"),
+        (["--no-log-reaps"], b"PYINIT_LOG_REAPS", "log_reaps", False),
+        (["--ok-exit", "7"], b"PYINIT_OK_EXIT", "ok_exits", frozenset({7})),
+    ],
+)
+@pytest.mark.parametrize("text", [b"1", b"\xff nonsense", b"main"])
+def test_a_flag_beats_its_variable(argv: list[str], variable: bytes, setting: str, value: object, text: bytes) -> None:
+    """A variable is not even looked at where its flag is given, so that a bad one does no harm there."""
+    settings = options.parse([*argv, "true"], {variable: text})
+
+    assert getattr(settings, setting) == value
+    assert settings.sources[setting] == "flag"
+    assert settings.own_variables == [variable]
+
+
+@pytest.mark.parametrize(
+    ("argv", "command"),
+    [
+        (["true"], ["true"]),
+        (["--", "true"], ["true"]),
+        (["true", "--"], ["true", "--"]),
+        (["--", "true", "--", "x"], ["true", "--", "x"]),
+        (["--", "--", "x"], ["--", "x"]),
+        (["--", "--grace"], ["--grace"]),
+        (["--grace", "5", "sh", "-c", "x"], ["sh", "-c", "x"]),
+        (["sh", "--grace", "5", "--help"], ["sh", "--grace", "5", "--help"]),
+        (["--log-reaps", "nginx", "-g", "daemon off;"], ["nginx", "-g", "daemon off;"]),
+        (["-", "x"], ["-", "x"]),
+        (["true", ""], ["true", ""]),
+        (["caf\u00e9", "\udcff"], ["caf\u00e9", "\udcff"]),
+    ],
+)
+def test_options_end_at_the_first_operand(argv: list[str], command: list[str]) -> None:
+    """What follows the first operand, or `--`, is the command's, to the letter."""
+    assert options.parse(argv, {}).command == command
+
+
+@pytest.mark.parametrize(
+    ("argv", "action"),
+    [
+        (["-h"], "help"),
+        (["--help"], "help"),
+        (["-V"], "version"),
+        (["--version"], "version"),
+        (["-hV"], "help"),
+        (["-Vh"], "version"),
+        (["--help", "--no-such-option"], "help"),
+        (["--grace", "bad", "--help"], "help"),
+        (["--log-reaps", "-V", "nginx"], "version"),
+    ],
+)
+def test_help_and_version_end_the_parsing(argv: list[str], action: str) -> None:
+    """Who asks for help gets it, whatever else is wrong with values, variables or what follows."""
+    settings = options.parse(argv, {b"PYINIT_GRACE": b"bad"})
+
+    assert settings.action == action
+    assert settings.command == []
+
+
+def test_unknown_variables_come_with_the_nearest_name() -> None:
+    """A PYINIT_ variable that means nothing is told, with what was perhaps meant, and taken out."""
+    environ = {
+        b"PYINIT_GRCE": b"5",
+        b"PYINIT_log_level": b"debug",
+        b"PYINIT_PORT_8080_TCP": b"tcp://10.0.0.1:8080",
+        b"PYINIT_\xff": b"",
+        b"PYINIT_": b"x",
+        b"PYINIT": b"not ours",
+        b"PYINIT_GRACE": b"4",
+    }
+    settings = options.parse(["true"], environ)
+
+    assert settings.unknown_variables == [
+        ("PYINIT_GRCE", "PYINIT_GRACE"),
+        ("PYINIT_log_level", "PYINIT_LOG_LEVEL"),
+        ("PYINIT_PORT_8080_TCP", None),
+        ("PYINIT_\udcff", None),
+        ("PYINIT_", None),
+    ]
+    assert settings.own_variables == [name for name in environ if name != b"PYINIT"]
+    assert settings.grace_s == 4.0
+
+
+TABLE = (
+    options.Option("quick", "quick", "switch", "x", short="q"),
+    options.Option("pdeathsig", "pdeathsig", "signal", "x", "SIG", short="p"),
+    options.Option("ok-exit", "ok_exits", "statuses", "x", "N", short="e"),
+    options.Option("help", "action", "action", "x", short="h"),
+)
+
+
+@pytest.mark.parametrize(
+    ("argv", "given", "rest"),
+    [
+        (["-q", "x"], {"quick": ["-q", "yes"]}, ["x"]),
+        (["-qpTERM", "x"], {"quick": ["-q", "yes"], "pdeathsig": ["-p", "TERM"]}, ["x"]),
+        (["-p", "TERM", "x"], {"pdeathsig": ["-p", "TERM"]}, ["x"]),
+        (["-p", "-5", "x"], {"pdeathsig": ["-p", "-5"]}, ["x"]),
+        (["-qp", "TERM", "-q", "x"], {"quick": ["-q", "yes"], "pdeathsig": ["-p", "TERM"]}, ["x"]),
+        (["-e1", "-e", "2", "--ok-exit=3", "x"], {"ok_exits": ["-e", "1", "2", "3"]}, ["x"]),
+        (["-qh", "-z"], {"quick": ["-q", "yes"], "action": ["-h", "help"]}, ["-z"]),
+        (["-q", "--no-quick", "--", "-q"], {"quick": ["--no-quick", "no"]}, ["-q"]),
+    ],
+)
+def test_short_flags_cluster(argv: list[str], given: dict[str, list[str]], rest: list[str]) -> None:
+    """Short flags may share a dash; one that takes a value takes the rest of the word, or the next."""
+    assert options.read_flags(argv, TABLE) == (given, rest)
+
+
+def test_parse_leaves_its_input_alone() -> None:
+    """The caller's list is not changed; boot may still need it."""
+    argv = ["--grace", "5", "--", "true"]
+    options.parse(argv, {})
+    assert argv == ["--grace", "5", "--", "true"]
+
+
+# Text as it can reach us: any bytes without NUL, decoded as the interpreter does it.
+BYTES = st.binary(max_size=30).map(lambda raw: raw.replace(b"\0", b"0"))
+WORDS = st.one_of(
+    BYTES.map(lambda raw: raw.decode("utf-8", "surrogateescape")),
+    st.text(max_size=20),
+    st.sampled_from(
+        ["-", "--", "-h", "-V", "-hV", "", "=", "8s", "TERM", "143", "1e3", "inf", "nan", "\x1b[31m", "\n", "\u2028"]
+        + ["--" + row.name for row in options.OPTIONS]
+        + ["--" + row.name + "=" for row in options.OPTIONS]
+        + ["--no-" + row.name for row in options.OPTIONS]
+        + [f"--{row.name}={row.default}" for row in options.OPTIONS]
+    ),
+)
+NAMES = st.one_of(
+    st.sampled_from([str(row.variable).encode() for row in options.OPTIONS if row.variable]),
+    BYTES.map(lambda raw: b"PYINIT_" + raw),
+    BYTES,
+)
+
+
+@given(argv=st.lists(WORDS, max_size=8), environ=st.dictionaries(NAMES, BYTES, max_size=4))
+def test_nothing_but_a_usage_error_comes_out(argv: list[str], environ: dict[bytes, bytes]) -> None:
+    """Whatever the arguments and variables are, there are settings, or one line that can be printed."""
+    message = ""
+    try:
+        settings = options.parse(argv, environ)
+    except options.UsageError as error:
+        message = error.message
+    if message:
+        assert message.isprintable()
+        assert message.encode()
+        assert len(message) < 1000
+        return
+    if settings.action == "run":
+        assert settings.command
+        assert settings.command[0]
+        assert argv[len(argv) - len(settings.command) :] == settings.command
+        assert set(settings.sources) == set(DEFAULTS)
+        assert 0 <= settings.grace_s <= values.DURATION_MAX_S
+        assert settings.stop_signal is None or 1 <= settings.stop_signal <= signames.RTMAX
+    assert all(isinstance(name, str) for name, _ in settings.unknown_variables)
+
+
+@given(
+    grace_ms=st.integers(0, values.DURATION_MAX_S * 1000),
+    number=st.integers(1, signames.RTMAX),
+    statuses=st.sets(st.integers(0, 255), max_size=5),
+    as_variables=st.booleans(),
+)
+def test_what_is_written_is_what_is_set(
+    grace_ms: int,
+    number: int,
+    statuses: set[int],
+    as_variables: bool,  # noqa: FBT001
+) -> None:
+    """A flag and a variable with the same text give the same setting."""
+    grace, signal = f"{grace_ms}ms", signames.name(number)
+    argv = ["--grace", grace, "--stop-signal", signal]
+    environ = {}
+    if as_variables:
+        argv = []
+        environ = {b"PYINIT_GRACE": grace.encode(), b"PYINIT_STOP_SIGNAL": signal.encode()}
+        environ[b"PYINIT_OK_EXIT"] = ",".join(map(str, statuses)).encode()
+    else:
+        argv += [f"--ok-exit={status}" for status in statuses]
+    settings = options.parse([*argv, "true"], environ)
+
+    assert settings.grace_s == grace_ms / 1000
+    assert settings.stop_signal == number
+    assert settings.ok_exits == statuses

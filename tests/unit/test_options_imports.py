@@ -1,0 +1,48 @@
+"""What the command line costs before the command is started."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pyinit
+
+SOURCE = str(Path(pyinit.__file__).parent.parent)
+
+PROGRAM = """
+import sys
+before = set(sys.modules)
+sys.path.insert(0, sys.argv[1])
+from pyinit import options
+import posix
+try:
+    settings = options.parse(sys.argv[2:], posix.environ)
+    settings.unknown_variables
+except options.UsageError:
+    pass
+print(*sorted(set(sys.modules) - before))
+"""
+
+
+def imported_by(*argv: str) -> set[str]:
+    """Return the modules that a parse imports in an interpreter that has nothing else loaded."""
+    run = subprocess.run(
+        [sys.executable, "-IS", "-c", PROGRAM, SOURCE, *argv],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={"PYINIT_LOG_LEVEL": "debug"},
+        timeout=60,
+    )
+    return set(run.stdout.split())
+
+
+def test_a_parse_imports_nothing_but_our_own() -> None:
+    """Starting a command loads three small modules of ours and no module of the standard library."""
+    ours = {"pyinit", "pyinit.options", "pyinit.signames", "pyinit.values"}
+    assert imported_by("--grace", "5", "--stop-signal=QUIT", "--ok-exit", "143", "--log-reaps", "--", "true") == ours
+    assert imported_by("--help") == ours
+
+
+def test_the_texts_are_loaded_for_messages_only() -> None:
+    """The proof that the test above can fail: an error does load what it needs."""
+    assert {"pyinit.usage", "difflib"} <= imported_by("--gracee")

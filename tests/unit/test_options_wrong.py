@@ -1,0 +1,175 @@
+"""Wrong command lines and variables: each gets one clear line that names what is wrong."""
+
+import pytest
+
+from pyinit import options
+
+# Each row: the wrong arguments (a command follows), and what the message must say.
+LONG = "9" * 5000
+WRONG_VALUES = {
+    "--grace": [
+        "", " ", "x", "s", "ms", "-1", "-0", "+1", "1.5", "1,5", ".5", "5.", "1e3", "inf", "-inf", "nan", "infinity",
+        "0x10", "1_000", "8S", "8 s", " 8", "8 ", "8s ", "8\n", "1m1m", "1s1m", "1ms1s", "1m30", "30 1m", "1d", "1w",
+        "1min", "8sec", "25h", "86401", "24h1ms", "1h1h", "\u0665", "\u00b2", "8\u200b", "\udcff", "8\x00", LONG,
+        LONG + "s", "never", "None", "true",
+    ],
+    "--stop-signal": [
+        "", "0", "65", "-15", "+15", "1.0", "015", "TERMINATE", "SIG", "SIGSIGTERM", "SIG15", "RTMIN+", "RTMIN-1",
+        "RTMIN+31", "RTMAX+1", "RTMAX-31", "RTMIN+-1", "RTMIN + 3", "RTMIN+003", "RTMIN+\u0663", "\u0661", "TERM ",
+        " TERM", "TERM,QUIT", "TERM\n", "\u017fIGTERM", "\udc80", LONG, "NSIG", "SIGRT3",
+    ],
+    "--ok-exit": [
+        "", "-1", "256", "1.0", "143,130", "143 130", "0x8f", "1e2", "SIGTERM", "all", "\u0661", "\udcff", LONG, "\t",
+    ],
+    "--until": ["", "Main", "main ", "services", "main|all", "any", "\udcff", "0"],
+    "--log-format": ["", "JSON", "yaml", "text", "json,console"],
+    "--log-level": ["", "INFO", "warn", "trace", "1", "\x1b[31minfo"],
+    "--log-schema": ["", "opentelemetry", "OTEL", "elastic"],
+    "--log-file": ["", "-", "a\x00b", "x" * 4096],
+}  # fmt: skip
+WRONG_LINES = [
+    ([], "no command"),
+    (["--"], "no command"),
+    (["--grace", "5"], "no command"),
+    (["--grace", "5", "--"], "no command"),
+    (["--log-reaps"], "no command"),
+    ([""], "command is empty"),
+    (["--", ""], "command is empty"),
+    (["", "x"], "command is empty"),
+    (["--grace"], "--grace needs a value"),
+    (["--until"], "--until needs a value"),
+    (["--stop-signal"], "--stop-signal needs a value"),
+    (["--ok-exit"], "--ok-exit needs a value"),
+    (["--log-file"], "--log-file needs a value"),
+    (["--log-file", "--log-reaps", "x"], "--log-file needs a value"),
+    (["--grace", "--", "x"], "--grace needs a value"),
+    (["--grace", "--until=main", "x"], "--grace needs a value"),
+    (["--log-reaps=yes", "x"], "--log-reaps takes no value"),
+    (["--log-reaps=", "x"], "--log-reaps takes no value"),
+    (["--no-log-reaps=1", "x"], "--no-log-reaps takes no value"),
+    (["--help=me"], "--help takes no value"),
+    (["--version=", "x"], "--version takes no value"),
+    (["--gracee", "5", "x"], "did you mean --grace?"),
+    (["--gra", "5", "x"], "did you mean --grace?"),
+    (["--grace-period=5", "x"], "did you mean --grace?"),
+    (["-grace", "5", "x"], "did you mean --grace?"),
+    (["--Grace", "5", "x"], "did you mean --grace?"),
+    (["--stop_signal", "x"], "did you mean --stop-signal?"),
+    (["--signal", "x"], "did you mean --stop-signal?"),
+    (["--ok-exits=1", "x"], "did you mean --ok-exit?"),
+    (["--log-reap", "x"], "did you mean --log-reaps?"),
+    (["--no-log-reap", "x"], "did you mean --no-log-reaps?"),
+    (["--no-grace", "x"], "did you mean --grace?"),
+    (["--no-until", "x"], "did you mean --until?"),
+    (["--no-help"], "'--no-help'"),
+    (["--loglevel=debug", "x"], "did you mean --log-level?"),
+    (["--hlep"], "did you mean --help?"),
+    (["--versoin"], "did you mean --version?"),
+    (["--zzz", "x"], "pyinit --help lists all of them"),
+    (["---", "x"], "'---'"),
+    (["--=", "x"], "'--'"),
+    (["--=5", "x"], "'--'"),
+    (["-z", "x"], "'-z'"),
+    (["-zV", "x"], "'-z' in '-zV'"),
+    (["-=", "x"], "'-='"),
+    (["--\udcff\udcfe", "x"], "'--\\xff\\xfe'"),
+    (["-\udcff", "x"], "'-\\xff'"),
+    (["--\n", "x"], "'--\\n'"),
+    (["--\x1b[2J", "x"], "'--\\x1b[2J'"),
+    (["--\u202egrace", "x"], "\\u202e"),
+    (["-\u2028", "x"], "'-\\u2028'"),
+    (["--" + "x" * 100_000, "x"], "xxx..."),
+]
+WRONG_VARIABLES = [
+    (b"PYINIT_UNTIL", b"forever"),
+    (b"PYINIT_UNTIL", b" "),
+    (b"PYINIT_GRACE", b"8 s"),
+    (b"PYINIT_GRACE", b"8s\r"),
+    (b"PYINIT_GRACE", b"\xff\xfe"),
+    (b"PYINIT_GRACE", b"-1"),
+    (b"PYINIT_GRACE", b"1e3"),
+    (b"PYINIT_STOP_SIGNAL", b"SIGTERN"),
+    (b"PYINIT_STOP_SIGNAL", b"TERM QUIT"),
+    (b"PYINIT_OK_EXIT", b"143;130"),
+    (b"PYINIT_OK_EXIT", b"143,x"),
+    (b"PYINIT_OK_EXIT", b"0,256"),
+    (b"PYINIT_LOG_FORMAT", b"jsno"),
+    (b"PYINIT_LOG_LEVEL", b"verbose"),
+    (b"PYINIT_LOG_REAPS", b"2"),
+    (b"PYINIT_LOG_REAPS", b"y"),
+    (b"PYINIT_LOG_ARGS", b"maybe"),
+    (b"PYINIT_LOG_ARGS", b"true "),
+    (b"PYINIT_LOG_ARGS", b"\xc3\x28"),
+    (b"PYINIT_LOG_FILE", b"-"),
+    (b"PYINIT_LOG_FILE", b"/" + b"x" * 5000),
+    (b"PYINIT_LOG_SCHEMA", b"otlp"),
+]
+
+
+def message_of(argv: list[str], environ: dict[bytes, bytes]) -> str:
+    """Return the message that a wrong command line gets; it is one line that any terminal can show."""
+    with pytest.raises(options.UsageError) as caught:
+        options.parse(argv, environ)
+    message = caught.value.message
+    assert str(caught.value) == message
+    assert message.isprintable()
+    assert message.encode()
+    assert 20 < len(message) < 400
+    return message
+
+
+def test_there_are_enough_wrong_ones() -> None:
+    """At least 100 wrong inputs are tried."""
+    assert sum(map(len, WRONG_VALUES.values())) + len(WRONG_LINES) + len(WRONG_VARIABLES) >= 150
+
+
+@pytest.mark.parametrize("flag", WRONG_VALUES)
+def test_each_option_with_values_has_wrong_ones(flag: str) -> None:
+    """No option that takes a value is left out."""
+    assert {"--" + row.name for row in options.OPTIONS if row.takes_value} == set(WRONG_VALUES)
+    assert WRONG_VALUES[flag]
+
+
+@pytest.mark.parametrize(("flag", "text"), [(flag, text) for flag, texts in WRONG_VALUES.items() for text in texts])
+def test_a_wrong_value_names_its_flag(flag: str, text: str) -> None:
+    """The message begins with the flag, repeats the value printably, and says what to write instead."""
+    for argv in ([f"{flag}={text}", "true"], [flag, text, "true"]):
+        message = message_of(argv, {})
+        assert message.startswith(flag + ": '")
+        assert "; " in message
+
+
+@pytest.mark.parametrize(("argv", "says"), WRONG_LINES)
+def test_a_wrong_line_says_what_is_wrong(argv: list[str], says: str) -> None:
+    """The message says which argument is wrong, and the nearest right one where one is near."""
+    assert says in message_of(argv, {})
+
+
+@pytest.mark.parametrize(("variable", "text"), WRONG_VARIABLES)
+def test_a_wrong_variable_is_named(variable: bytes, text: bytes) -> None:
+    """The message names the variable, not an option that nobody wrote."""
+    message = message_of(["true"], {variable: text})
+    assert message.startswith(variable.decode() + ": '")
+    assert "--" not in message
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["--stop-signal", "TREM", "x"], "(did you mean TERM?)"),
+        (["--stop-signal", "sigquti", "x"], "(did you mean QUIT?)"),
+        (["--until", "servce", "x"], "(did you mean service?)"),
+        (["--log-level", "warn", "x"], "(did you mean warning?)"),
+        (["--ok-exit", "143,130", "x"], "for several write --ok-exit again"),
+        (["--grace", "25h", "x"], "the longest duration is 24h"),
+        (["--log-file", "-", "x"], "write /dev/stdout or /dev/stderr"),
+    ],
+)
+def test_a_wrong_value_gets_a_hint(argv: list[str], says: str) -> None:
+    """Where it can be guessed what was meant, the message says so."""
+    assert says in message_of(argv, {})
+
+
+def test_an_error_of_the_first_wrong_flag_is_told() -> None:
+    """Unknown options come before wrong values: what follows an unknown option cannot be read."""
+    assert "--zzz" in message_of(["--grace", "bad", "--zzz", "x"], {})
