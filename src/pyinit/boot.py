@@ -8,7 +8,7 @@ from __future__ import annotations
 import posix
 import sys
 
-from pyinit import kernel, options, spawn
+from pyinit import holdon, kernel, options, spawn
 from pyinit.procfs import Proc
 
 TYPE_CHECKING = False
@@ -72,9 +72,17 @@ def main() -> None:
         launch.main_pid = spawn.spawn(command, _environment(settings, inherited), inherited, launch.terminal)
     except spawn.SpawnError as error:
         failure = error
-    from pyinit import run  # main is running: now there is time to import the rest
+    try:
+        from pyinit import run  # main is running: now there is time to import the rest
 
-    _leave(run.run(launch) if failure is None else run.refuse(launch, failure))
+        status = run.run(launch) if failure is None else run.refuse(launch, failure)
+    except BaseException as error:  # noqa: BLE001  # no memory, no descriptor, a file gone: main must not pay for it
+        if failure is not None:
+            _write(2, f"pyinit: {failure.reason}\n")
+            _leave(failure.status)
+        _write(2, f"pyinit: going on without a log: {type(error).__name__}: {error}\n")
+        status = holdon.hold_on(launch.main_pid, settings.grace_s)
+    _leave(status)
 
 
 def _handed_over(arguments: list[str]) -> tuple[spawn.Inherited, int, list[str]]:
