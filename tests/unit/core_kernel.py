@@ -1,7 +1,7 @@
-"""A kernel in memory: processes that fork, detach, end and are signalled, and the doors through which the shell sees them.
+"""A kernel in memory: processes that fork, detach, end and are signalled, and the doors by which the shell sees them.
 
-It fails the test at once when a signal goes where none may go: to a number that is nobody's, to a stranger, to a process
-group whose leader has been reaped, or to everybody from a process that is not the init of its PID namespace.
+It fails the test at once when a signal goes where none may go: to a number that is nobody's, to a stranger, to a
+process group whose leader has been reaped, or to everybody from a process that is not the init of its PID namespace.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class Task:
     def __init__(self, pid: int, parent: Task | None, now: float) -> None:
         self.pid = pid
         self.parent = parent
-        self.pgid = parent.pgid if parent else pid
-        self.sid = parent.sid if parent else pid
+        self.pgid: int = parent.pgid if parent else pid
+        self.sid: int = parent.sid if parent else pid
         self.ticks = int(now * TICKS_PER_S)
         self.born_s = now
-        self.foreign = parent.foreign if parent else True
-        self.denies = parent.denies if parent else False  # another user's: a signal gives EPERM
-        self.ignored = set(parent.ignored) if parent else set[int]()
+        self.foreign: bool = parent.foreign if parent else True
+        self.denies: bool = parent.denies if parent else False  # another user's: a signal gives EPERM
+        self.ignored: set[int] = set(parent.ignored) if parent else set()
         self.stuck = False  # in the D state: SIGKILL waits
         self.subreaper = False
         self.moved = False  # has changed its process group

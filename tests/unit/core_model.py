@@ -3,11 +3,13 @@
 A line is an event, then `->` and the actions that it must bring, in their order, with `;` between them:
 
     adopted 20 -> process.adopted 20 adopted
-    ended 10 exited 3 -> stop.begun main TERM; group 10 TERM+CONT; child 20 TERM+CONT; inspect 20; reap 10 main 3 warning
+    ended 10 exited 3 -> stop.begun main TERM; group 10 TERM+CONT; child 20 TERM+CONT; inspect 20
+                      -> reap 10 main 3 warning
 
 A line that begins with `->` goes on with the actions of the line before. `at 8` sets the clock to 8 s. `is holding`
-checks the phase, and that no deadline is set; `is stopping until 2.5` checks both. `where 20 group=10` describes process
-20 before it is first named. Main is process 10, leader of its group and session, and is started by the first line.
+checks the phase, and that no deadline is set; `is stopping until 2.5` checks both. `where 20 group=10` describes
+process 20 before it is first named. Main is process 10, leader of its group and session; the first history that a
+machine is given begins with its start.
 """
 
 from __future__ import annotations
@@ -143,7 +145,7 @@ def end(kind: str, value: str = "0") -> End:
 
 
 def describe_process(pid: int, given: Sequence[str]) -> Process:
-    """Return a process with its own group in main's session, changed by words: `group=10 session=9 born=2.5 foreign dead`."""
+    """Return a process with its own group in main's session, or what words make of it: `group=10 born=2.5 foreign`."""
     process = Process(pid, pgid=pid, sid=MAIN, start_ticks=pid * 100, name=f"p{pid}", state="S")
     for word in given:
         name, _, value = word.partition("=")
@@ -163,7 +165,7 @@ def describe_process(pid: int, given: Sequence[str]) -> Process:
     return process
 
 
-def describe(action: actions.Action) -> str:
+def describe(action: actions.Action) -> str:  # noqa: C901, PLR0911  # a line for each kind
     """Say in words what an action asks for."""
     match action:
         case actions.SignalGroup():
@@ -204,7 +206,7 @@ def _pid(process: object) -> int | None:
     return process.pid if isinstance(process, Process) else None
 
 
-def _facts(event: str, facts: dict[str, object]) -> list[object]:
+def _facts(event: str, facts: dict[str, object]) -> list[object]:  # noqa: C901, PLR0911  # a line for each event
     """Pick the facts of a record that a history states."""
     match event:
         case "process.adopted":

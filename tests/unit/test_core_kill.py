@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from unit.core_model import EPOCH_S, History, play
 
 from pyinit.core.machine import KILLING
 from pyinit.core.model import Policy
+from unit.core_model import EPOCH_S, History, play
 
 # What reaches everybody: kill(-1) for the init of a PID namespace, each child for a subreaper.
 EVERYBODY = {True: "everyone KILL", False: "kill children"}
@@ -46,7 +46,8 @@ def test_deadline_is_the_end_of_the_grace(pid1: bool) -> None:  # noqa: FBT001
         history.tell("time-up")
         if history.machine.phase == KILLING:
             break
-    assert (history.machine.phase, history.now) == (KILLING, pytest.approx(1.0))
+    assert history.machine.phase == KILLING
+    assert history.now == pytest.approx(1.0)
 
 
 @both

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from unit.core_model import History, play, start
 
 from pyinit.core.machine import DONE, HOLDING, RUNNING, STARTING, STOPPING, Machine
 from pyinit.core.model import MAIN, SUCCESSOR, Policy
+from unit.core_model import History, play, start
 
 # A launcher that exits 0 and leaves 20 behind, as most daemons are started.
 HELD = """
@@ -292,11 +292,19 @@ def test_number_of_a_reaped_process_may_come_again() -> None:
     history = History()
     history.play(HELD)
     history.forget("10")
-    history.play("adopted 10 -> process.adopted 10 adopted\n ended 10 exited 1 -> reap 10 adopted 1\n settled\n is holding")
-    history.play("ended 20 exited 0 -> reap 20 successor 0")
+    history.play("""
+        adopted 10 -> process.adopted 10 adopted
+        ended 10 exited 1 -> reap 10 adopted 1
+        settled
+        is holding
+        ended 20 exited 0 -> reap 20 successor 0
+    """)
     history.forget("20")
-    history.play("adopted 20 -> process.adopted 20 adopted")
-    history.play("ended 20 exited 1 -> reap 20 adopted 1\n childless -> pyinit.exited service 0; exit 0")
+    history.play("""
+        adopted 20 -> process.adopted 20 adopted
+        ended 20 exited 1 -> reap 20 adopted 1
+        childless -> pyinit.exited service 0; exit 0
+    """)
 
 
 def test_until_main() -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from unit.core_model import SIGNALS, History, play
 
 from pyinit.core.machine import DONE, STOPPING
 from pyinit.core.model import Policy
+from unit.core_model import SIGNALS, History, play
 
 HELD_TWO = """
     adopted 20 -> process.adopted 20 adopted
@@ -152,9 +152,13 @@ def test_group_of_a_dead_leader() -> None:
 
 def test_group_is_not_signalled_after_the_reap() -> None:
     """Main has been reaped: the number of its group may be somebody else's, and no stop uses it."""
-    play(HELD_TWO + "signal HUP -> child 20 HUP; child 30 HUP; signal.forwarded HUP 20 30\n" + """
+    play(
+        HELD_TWO
+        + "signal HUP -> child 20 HUP; child 30 HUP; signal.forwarded HUP 20 30\n"
+        + """
         ended 20 exited 1 -> stop.begun successor TERM; child 30 TERM+CONT; inspect 30; reap 20 successor 1 warning
-    """)
+    """
+    )
 
 
 def test_all_the_rest_after_a_third_of_the_grace() -> None:
@@ -205,8 +209,8 @@ def test_born_with_the_signal_on_its_way() -> None:
         where 30 group=10 born=0.9
         where 40 group=10
         """
-        + "at 1 signal TERM -> stop.begun signal TERM; group 10 TERM+CONT; inspect 10\n"
-        + """
+        "at 1 signal TERM -> stop.begun signal TERM; group 10 TERM+CONT; inspect 10\n"
+        """
         adopted 20 -> process.adopted 20 adopted; child 20 TERM+CONT; inspect 20
         adopted 30 -> process.adopted 30 adopted
         adopted 40 -> process.adopted 40 adopted; child 40 TERM+CONT; inspect 40

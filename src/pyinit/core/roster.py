@@ -21,7 +21,6 @@ class Roster:
         self.main: Process | None = None
         self.main_end: End | None = None
         self._roots: dict[int, Process] = {}
-        self._ends: dict[int, tuple[Process, End]] = {}
         self._successors: set[int] = set()
         self._fresh: set[int] = set()
         self._main_reaped = False
@@ -33,23 +32,21 @@ class Roster:
 
     def adopt(self, process: Process) -> bool:
         """Enter an adopted process; False when it was there already."""
-        if process.pid in self._roots or process.pid in self._ends:
+        if process.pid in self._roots:
             return False
         self._roots[process.pid] = process
         self._fresh.add(process.pid)
         return True
 
     def end(self, process: Process, end: End) -> None:
-        """Move a root to the dead: it is a zombie from now until it is reaped."""
+        """Take a root off the living: it is a zombie from now until it is reaped."""
         self._roots.pop(process.pid, None)
-        self._ends[process.pid] = (process, end)
         self._fresh.discard(process.pid)
         if self._is_main(process):
             self.main_end = end
 
     def forget(self, pid: int) -> None:
         """Take out a process that is being reaped: from now on its number may mean somebody else."""
-        self._ends.pop(pid, None)
         self._successors.discard(pid)
         if self.main is not None and pid == self.main.pid:
             self._main_reaped = True
@@ -94,12 +91,10 @@ class Roster:
         """The PIDs whose end may decide the run: main and the successors that live."""
         if self.main is not None and self.main_end is None:
             yield self.main.pid
-        for pid in self._successors:
-            if pid in self._roots:
-                yield pid
+        yield from self._successors
 
     def __contains__(self, pid: int) -> bool:
-        return pid in self._roots or pid in self._ends
+        return pid in self._roots
 
     def get(self, pid: int) -> Process | None:
         """Return what is known of a root that has not ended."""
