@@ -25,7 +25,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { FAILED = 125, LINE = 4096 };
+enum { FAILED = 125, LINE = 4096, NEEDED = 4 };
 
 static const char MAIN[] = "pyinit-main";
 
@@ -74,7 +74,7 @@ int main(int argc, char **argv)
 {
     sigset_t all, before;
     unsigned long long mask = 0, ignored = 0;
-    int closed = 0, signo, fd, signals;
+    int closed = 0, signo, fd, signals, spare[NEEDED];
     char state[128], *folder, *python, **arguments;
     char *locale = getenv("LC_CTYPE");
     char script[PATH_MAX + sizeof MAIN + 1];
@@ -102,6 +102,15 @@ int main(int argc, char **argv)
                 return FAILED;
             closed |= 1 << fd;
         }
+
+    /* The interpreter needs a few, and says a page about it when it does not get them. */
+    for (fd = 0; fd < NEEDED; fd++)
+        if ((spare[fd] = open("/", O_PATH)) < 0) {
+            dprintf(2, "pyinit: too few descriptors to start with: %s. Raise the limit (ulimit -n).\n", strerror(errno));
+            return FAILED;
+        }
+    while (fd > 0)
+        close(spare[--fd]);
 
     signals = signalfd(-1, &all, SFD_NONBLOCK);
     folder = (char *) own_folder();

@@ -69,7 +69,7 @@ def main() -> None:
     command = [_encode(argument) for argument in settings.command]
     failure = None
     try:
-        launch.main_pid = spawn.spawn(command, _environment(settings, inherited), inherited, launch.terminal)
+        launch.main_pid = spawn.spawn(command, _changes(settings, inherited), inherited, launch.terminal)
     except spawn.SpawnError as error:
         failure = error
     try:
@@ -124,16 +124,12 @@ def _looked_up() -> spawn.Inherited:
     return spawn.Inherited(mask=0, ignored=ignored, closed=closed, lc_ctype=posix.environ.get(b"LC_CTYPE"))
 
 
-def _environment(settings: Settings, inherited: spawn.Inherited) -> dict[bytes, bytes]:
-    """Return the environment that pyinit was started with, less its own variables."""
-    environment = dict(posix.environ)
-    for name in settings.own_variables:
-        environment.pop(name, None)
-    # The interpreter may have set this one (PEP 538).
-    environment.pop(b"LC_CTYPE", None)
-    if inherited.lc_ctype is not None:
-        environment[b"LC_CTYPE"] = inherited.lc_ctype
-    return environment
+def _changes(settings: Settings, inherited: spawn.Inherited) -> dict[bytes, bytes | None]:
+    """Return what is different in main's environment: our own variables go, LC_CTYPE is what it was (PEP 538)."""
+    changes: dict[bytes, bytes | None] = dict.fromkeys(settings.own_variables)
+    if posix.environ.get(b"LC_CTYPE") != inherited.lc_ctype:
+        changes[b"LC_CTYPE"] = inherited.lc_ctype
+    return changes
 
 
 def _encode(argument: str) -> bytes:

@@ -12,7 +12,7 @@ from pyinit import kernel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _ENOEXEC = 8
 _EACCES = 13
@@ -96,8 +96,13 @@ class Terminal:
         self.give(posix.getpgrp())
 
 
-def spawn(command: Sequence[bytes], environment: dict[bytes, bytes], inherited: Inherited, terminal: Terminal) -> int:
+def spawn(
+    command: Sequence[bytes], changes: Mapping[bytes, bytes | None], inherited: Inherited, terminal: Terminal
+) -> int:
     """Start the command in its own process group, and in its own session where there is no terminal.
+
+    It gets the environment of this process entry by entry, odd ones too, but for the changes: names with the value
+    they get, or None for those that are taken out.
 
     Returns its PID. Raises SpawnError: 127 when it is not found, 126 when it is found and cannot be executed, 125
     when there can be no new process (fork(2): EAGAIN, ENOMEM).
@@ -110,7 +115,7 @@ def spawn(command: Sequence[bytes], environment: dict[bytes, bytes], inherited: 
         posix.close(tell)
         raise _failure(command[0], error.errno or kernel.EAGAIN) from None
     if pid == 0:
-        _become(command, environment, inherited, terminal, tell)
+        _become(command, changes, inherited, terminal, tell)
     posix.close(tell)
     if terminal.fd >= 0:
         try:  # noqa: SIM105  # contextlib is not to be imported before main runs
@@ -127,12 +132,12 @@ def spawn(command: Sequence[bytes], environment: dict[bytes, bytes], inherited: 
     return pid
 
 
-def _candidates(name: bytes, environment: dict[bytes, bytes]) -> Iterator[bytes]:
+def _candidates(name: bytes) -> Iterator[bytes]:
     """Yield the paths that a name may stand for, as execvp(3) looks for it."""
     if b"/" in name:
         yield name
         return
-    for folder in environment.get(b"PATH", _DEFAULT_PATH).split(b":"):
+    for folder in posix.environ.get(b"PATH", _DEFAULT_PATH).split(b":"):
         yield (folder or b".") + b"/" + name
 
 
@@ -147,22 +152,20 @@ def _failure(name: bytes, errno: int) -> SpawnError:
     return SpawnError(NOT_EXECUTABLE, errno, f"{text} cannot be executed ({why})")
 
 
-def _try_each(
-    command: Sequence[bytes], environment: dict[bytes, bytes], start: Callable[[bytes, list[bytes]], int]
-) -> int:
-    """Start the command at the first place where it is, as execvp(3) does; return what `start` returns.
+def _try_each(command: Sequence[bytes], execute: Callable[[bytes, list[bytes]], object]) -> None:
+    """Execute the command at the first place where it is, as execvp(3) does.
 
     A file in no format that the kernel knows is a script for /bin/sh. Raises SpawnError.
     """
     errno = _ENOENT
-    for path in _candidates(command[0], environment):
+    for path in _candidates(command[0]):
         try:
-            return start(path, list(command))
+            execute(path, list(command))
         except OSError as error:
             failed = error.errno or _ENOENT
         if failed == _ENOEXEC:
             try:
-                return start(_SHELL, [_SHELL, path, *command[1:]])
+                execute(_SHELL, [_SHELL, path, *command[1:]])
             except OSError as error:
                 raise _failure(command[0], error.errno or _ENOENT) from None
         if failed == _EACCES:
@@ -174,7 +177,7 @@ def _try_each(
 
 def _become(
     command: Sequence[bytes],
-    environment: dict[bytes, bytes],
+    changes: Mapping[bytes, bytes | None],
     inherited: Inherited,
     terminal: Terminal,
     tell: int,
@@ -195,7 +198,12 @@ def _become(
                 posix.close(fd)
         mask = [signo for signo in kernel.ALL_SIGNALS if inherited.mask >> (signo - 1) & 1]
         _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
-        _try_each(command, environment, lambda path, arguments: posix.execve(path, arguments, environment))
+        for name, value in changes.items():
+            if value is None:
+                posix.unsetenv(name)
+            else:
+                posix.putenv(name, value)
+        _try_each(command, posix.execv)
     except SpawnError as error:
         errno = error.errno
     except OSError as error:

@@ -1,7 +1,7 @@
 """One run of the shell's own loop and effects around the core, on a kernel, a /proc and a clock that are simulated.
 
-`Run.check` states the invariants of docs/architecture.md. A second, simpler opinion (`Oracle`) says from what the kernel
-did which phase the run must be in, and with which status it must end.
+`Run.check` states the invariants of docs/architecture.md. A second, simpler opinion (`Oracle`) says from what the
+kernel did which phase the run must be in, and with which status it must end.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pyinit.core import events
 from pyinit.core.machine import DONE, HOLDING, KILLING, RUNNING, STOPPING, Machine
 from pyinit.core.model import SIGCONT, SIGKILL, SIGTERM, End, Policy, Process
 from pyinit.core.stopping import HEADS_ALONE, KILL_LIMIT_S, WALK_EVERY_S
-from unit.core_kernel import SIGCHLD, Kernel, Proc, Task
+from unit.core_kernel import CALL_S, SIGCHLD, Kernel, Proc, Task
 
 # More than the loop's own looks while stopping need (seconds).
 SLACK_S = 0.3
@@ -124,9 +124,9 @@ class Run:
         poll = SimpleNamespace(poll=self._poll, register=lambda _fd, _events: None)
         for module in (loop, effects):
             self.patch.setattr(module, "kernel", door)
+            self.patch.setattr(module, "time", SimpleNamespace(monotonic=self._monotonic))
         self.patch.setattr(loop, "BATCH", batch)
-        self.patch.setattr(effects, "KILL_ROUNDS", batch)
-        self.patch.setattr(loop, "time", SimpleNamespace(monotonic=self._monotonic))
+        self.patch.setattr(effects, "KILL_BURST_S", batch * CALL_S)
         self.patch.setattr(loop, "select", SimpleNamespace(epoll=lambda: poll, EPOLLIN=1, EPOLLOUT=4))
         self.patch.setattr(loop, "posix", SimpleNamespace(getpid=lambda: self.kernel.pyinit.pid))
         born_with = [self.kernel.fork(self.kernel.pyinit) for _ in range(before)]

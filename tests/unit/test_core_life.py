@@ -186,7 +186,7 @@ def test_middle_of_a_double_fork_is_watched_from_mains_end_on() -> None:
 
 
 def test_heirs_of_a_successor_that_exits_0() -> None:
-    """A successor ends 0 and leaves children that come at that moment: they inherit its role, and decide from then on."""
+    """A successor ends 0; the children that come to pyinit at that moment inherit its role, and decide from then on."""
     play(
         HELD
         + """
