@@ -251,8 +251,18 @@ class Run:
                 assert SIGCONT in meant[meant.index(signo) :], f"{task} may be stopped and never see the signal"
             fuzzy = task.moved or task.born_s > self.stopped_at - 0.02
             assert fuzzy or meant.count(signo) <= 1, f"{task} got the signal twice"
+            if self._is_head(task, str(begun["reason"])):
+                assert meant, f"{task} is a head, and has had no signal"
             if self.kernel.now > max(everybody, task.born_s + WALK_EVERY_S + SLACK_S):
                 assert meant, f"{task} was forgotten"
+
+    def _is_head(self, task: Task, reason: str) -> bool:
+        """Say whether a process is one of those that get the signal first, or when they come."""
+        if self.main.alive:
+            return task is self.main
+        mains = task.pgid == self.main.pgid and not task.moved and self.stopped_at is not None
+        old = mains and task.born_s < (self.stopped_at or 0.0) - PAUSE_S
+        return task.parent is self.kernel.pyinit or (old and reason == "main")
 
     def check_exit(self) -> None:
         """Nobody is left who is not named; the status is the right one; the totals are true."""
@@ -264,6 +274,8 @@ class Run:
             assert line is not None, f"{task} is left, and nothing says so"
         for task in self.kernel.pyinit.children:
             assert task.alive or not self.exact, f"{task} was not reaped"
+        denied = [_one(facts).identity for facts in self.log.of("signal.undeliverable")]
+        assert len(denied) == len(set(denied)), "EPERM is reported once per process"
         (exited,) = self.log.of("pyinit.exited")
         assert exited["status"] == self.effects.status == self.machine.status
         assert exited["reaped"] == len(self.log.of("process.reaped"))

@@ -1,0 +1,68 @@
+# The two commands that a visitor needs are `make demo` and `make test`. `make help` lists all.
+# Each sets up what it needs by itself (scripts/setup says what it installs, and does nothing when all is there).
+
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+# What the caller's shell says about Python must not change what is built and tested.
+unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH PYTHONSAFEPATH PYTHONSTARTUP PYTHONWARNINGS PYTHONUTF8
+unexport VIRTUAL_ENV
+
+# ARGS goes to pytest, WAY (auto, container or namespace) to the demo.
+ARGS =
+WAY = auto
+
+python = .venv/bin/python
+pytest = $(python) -m pytest $(no_skips)
+# TESTS_MUST_RUN=1 is set by .ci/run.
+no_skips = $(if $(filter 1,$(TESTS_MUST_RUN)),-p scripts.no_skips)
+shell_scripts = .ci/run scripts/apt-install scripts/install-wheel scripts/setup scripts/test-all-pythons
+
+.PHONY: help
+help: ## list these commands
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS='	' read -r name text; do \
+		printf '  make %-18s %s\n' "$$name" "$$text"; done
+
+.PHONY: demo
+demo: install ## show what pyinit does with a real self-daemonizing program (WAY=container or WAY=namespace)
+	@$(python) -m scripts.demo --way $(WAY)
+
+.PHONY: test
+test: install ## set up, build the wheel, install it, run all tests that need no container engine
+	$(python) -m coverage run -m pytest $(no_skips) tests/unit $(ARGS)
+	$(pytest) tests --ignore=tests/unit --ignore=tests/container --ignore=tests/daemons $(ARGS)
+	$(python) -m coverage report
+
+.PHONY: check
+check: install ## ruff, mypy --strict, the log schema, links and wording of the documents, shellcheck
+	$(python) -m ruff check
+	$(python) -m ruff format --check
+	$(python) -m mypy --strict src tests scripts
+	$(python) scripts/check_schema.py
+	$(python) scripts/check_documents.py
+	.venv/bin/shellcheck $(shell_scripts)
+
+.PHONY: image
+image: ## build the container image, pyinit
+	docker build --network host --tag pyinit .
+
+.PHONY: container-test
+container-test: install image ## build the image and run the tests in real containers (any engine that answers as docker)
+	$(pytest) tests/container tests/daemons $(ARGS)
+
+.PHONY: test-all-pythons
+test-all-pythons: install ## unit and system tests with every further Python (3.11 or newer) on this machine
+	@scripts/test-all-pythons $(ARGS)
+
+.PHONY: setup
+setup: # called by the others
+	@scripts/setup
+
+.PHONY: install
+install: setup # called by the others
+	@scripts/install-wheel
+
+.PHONY: clean
+clean: ## remove what these commands made in this folder
+	rm -rf .venv build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

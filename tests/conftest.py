@@ -1,0 +1,88 @@
+"""Nothing that a test started outlives it, and no test waits for ever."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+import select
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from support import procs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TIMEOUT_S = 60
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers; become a subreaper, so that nothing that a test starts gets away."""
+    config.addinivalue_line("markers", "invariant(n): this test holds invariant n of docs/architecture.md")
+    config.addinivalue_line(
+        "markers", "modes(*names): run the test in these modes (subreaper, pid1, plain-user, pid1-user)"
+    )
+    config.addinivalue_line("markers", f"timeout_s(n): the last resort for this test, instead of {TIMEOUT_S} s")
+    procs.become_subreaper()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
+    """Guard against a test that hangs: first an exception where it stands, later the end of the test run."""
+    marker = item.get_closest_marker("timeout_s")
+    seconds = marker.args[0] if marker else TIMEOUT_S
+
+    def too_long(_number: int, _frame: object) -> None:
+        pytest.fail(f"the test has taken longer than {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    with contextlib.suppress(RuntimeError):  # no thread can be started: a test has filled the table of processes
+        faulthandler.dump_traceback_later(seconds + 30, exit=True)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    """End everything that the test left running, and fail it when there was anything."""
+    before = set(procs.descendants(os.getpid()))
+    yield
+    left = [pid for pid in procs.descendants(os.getpid()) if pid not in before]
+    if not left:
+        return
+    told = ", ".join(map(procs.describe, left))
+    for _ in range(1000):
+        living = [pid for pid in procs.descendants(os.getpid()) if pid not in before]
+        if not living:
+            break
+        for pid in living:
+            end(pid)
+        procs.reap_orphans()
+    pytest.fail(f"the test left processes behind: {told}", pytrace=False)
+
+
+def end(pid: int) -> None:
+    """Kill one process below the test runner and wait a moment for it, by descriptor, so that it is no stranger."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        signal.pidfd_send_signal(fd, signal.SIGKILL)
+        select.select([fd], [], [], 0.1)
+    except ProcessLookupError:
+        pass
+    finally:
+        os.close(fd)

@@ -1,0 +1,90 @@
+"""Looks at processes through /proc, without asking pyinit."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+
+PR_SET_CHILD_SUBREAPER = 36
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def become_subreaper() -> None:
+    """Orphans below this process come to it (PR_SET_CHILD_SUBREAPER, prctl(2))."""
+    if _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def children(pid: int) -> list[int]:
+    """Return the direct children of `pid`, those of all its threads; [] when it is gone."""
+    found: list[int] = []
+    try:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found += map(int, (task / "children").read_text().split())
+    except OSError:
+        pass
+    return found
+
+
+def descendants(pid: int) -> list[int]:
+    """Everything below `pid`, parents before their children."""
+    found = children(pid)
+    for child in found:
+        found += [grandchild for grandchild in children(child) if grandchild not in found]
+    return found
+
+
+def stat(pid: int) -> list[str]:
+    """Return the fields of /proc/PID/stat from the third one (state) on; [] when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].decode().split()
+    except OSError:
+        return []
+
+
+def describe(pid: int) -> str:
+    """Describe the process for a person: number, name, state."""
+    try:
+        name = Path(f"/proc/{pid}/comm").read_bytes().rstrip(b"\n").decode(errors="replace")
+    except OSError:
+        return f"{pid} (gone)"
+    return f"{pid} ({name}, state {(stat(pid) or ['?'])[0]})"
+
+
+def status_field(pid: int, name: str) -> str:
+    """One field of /proc/PID/status, "" when it is not there."""
+    try:
+        for line in Path(f"/proc/{pid}/status").read_bytes().decode(errors="replace").splitlines():
+            if line.startswith(f"{name}:"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return ""
+
+
+def namespace_pid(pid: int) -> int:
+    """Return the number that `pid` has in its own PID namespace."""
+    return int((status_field(pid, "NSpid") or "0").split()[-1])
+
+
+def wakeups(pid: int) -> int:
+    """How often the threads of `pid` have been scheduled so far: their context switches."""
+    count = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for line in (task / "status").read_text().splitlines():
+            if "ctxt_switches" in line:
+                count += int(line.split()[1])
+    return count
+
+
+def reap_orphans() -> list[int]:
+    """Reap every zombie child of this process; their numbers."""
+    reaped = []
+    try:
+        while (pid := os.waitpid(-1, os.WNOHANG)[0]) != 0:
+            reaped.append(pid)
+    except ChildProcessError:
+        pass
+    return reaped
