@@ -24,6 +24,8 @@ BATCH = 256
 # A look for adopted children that decides nothing is made again at the earliest after this many times its own cost:
 # however many children live, the looking takes at most a twentieth of the time.
 LOOK_SHARE = 20
+# So often a look is repeated when it finds somebody new.
+LOOKS = 8
 # After an error that nobody foresaw: when to try again (seconds).
 RETRY_S = 0.1
 # While stopping orphans may come without a signal: look this often (seconds).
@@ -49,7 +51,7 @@ class Loop:
         self._effects = effects
         self._proc = proc
         self._log = log
-        self._before = frozenset(before)
+        self._before = set(before)
         self._poll = select.epoll()
         self._poll.register(signals_fd, select.EPOLLIN)
         self._log_fd: int | None = None
@@ -139,6 +141,7 @@ class Loop:
             # The number may be a later child's as soon as this one has been reaped.
             self._dead.discard(pid)
             self._covered.discard(pid)
+            self._before.discard(pid)
         else:
             self._more = True
         if not childless and not self._more and self._look_if_due() and self._dead_deciders():
@@ -180,12 +183,16 @@ class Loop:
     def _look(self) -> bool:
         """Tell the core of living children that it does not know; say whether there were any.
 
-        Looks until a look finds nobody new: what dies while it is described leaves children too. The dead are told at
-        their end, and only noted here.
+        Looks again while a look finds somebody new: what dies while it is described leaves children too. Not for ever:
+        who forks faster than we look is not to keep us from a deadline. The dead are told at their end, and only
+        noted here.
         """
         roster = self._machine.roster
         found = False
-        while new := [pid for pid in self._proc.children() if pid not in roster and pid not in self._dead]:
+        for _ in range(LOOKS):
+            new = [pid for pid in self._proc.children() if pid not in roster and pid not in self._dead]
+            if not new:
+                break
             for pid in new:
                 process = self._proc.child(pid)
                 if not process.alive:
