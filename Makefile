@@ -16,7 +16,8 @@ python = .venv/bin/python
 pytest = $(python) -m pytest $(no_skips)
 # TESTS_MUST_RUN=1 is set by .ci/run.
 no_skips = $(if $(filter 1,$(TESTS_MUST_RUN)),-p scripts.no_skips)
-shell_scripts = .ci/run scripts/apt-install scripts/install-wheel scripts/setup scripts/test-all-pythons
+shell_scripts = $(shell find .ci scripts docker tests -type f -exec awk \
+	'FNR == 1 && /^\#!\/bin\/(ba|da)?sh/ { print FILENAME } { nextfile }' {} +)
 
 .PHONY: help
 help: ## list these commands

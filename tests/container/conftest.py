@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from container import engine
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 HERE = Path(__file__).parent
 # The first test that needs an image builds it, and those under it.
 TEST_LIMIT_S = 450
-
 
 # The image is built from the sources beside the tests, so their schema is the one that its log must keep to.
 os.environ.setdefault("PYINIT_SCHEMA", str(engine.ROOT / "src" / "pyinit" / "log" / "schema" / "log-v1.schema.json"))
@@ -31,6 +35,14 @@ def is_required() -> bool:
         os.environ.get("PYINIT_REQUIRE_ENGINE"),
         os.environ.get("TESTS_MUST_RUN"),
     }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _containers_are_removed_at_a_stop() -> Iterator[None]:
+    """Make SIGTERM (timeout(1), a CI that gives up) an interrupt, so that the tests clean up behind themselves."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session")

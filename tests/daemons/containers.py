@@ -28,7 +28,7 @@ LOOK_S = 0.02
 """Between two looks at what sends no event (a port, a file): at most this many seconds."""
 
 
-def docker(*arguments: str, timeout_s: float = 60) -> str:
+def docker(*arguments: str, timeout_s: float = 180) -> str:
     """Return what `docker` with *arguments* prints; raises RuntimeError with its complaint when it fails."""
     done = subprocess.run(
         ["docker", *arguments],

@@ -340,7 +340,7 @@ class Proc:
             return None
         task = self._kernel.table[process.pid]
         bits = sum(1 << (signo - 1) for signo in task.ignored)
-        return View(process, bits, [self._describe(child) for child in task.children])
+        return View(self._describe(task), bits, [self._describe(child) for child in task.children])
 
     def walk(self) -> list[Process]:
         """List every descendant."""

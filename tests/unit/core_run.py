@@ -14,7 +14,7 @@ from pyinit import effects, loop
 from pyinit.core import events
 from pyinit.core.machine import DONE, HOLDING, KILLING, RUNNING, STOPPING, Machine
 from pyinit.core.model import SIGCONT, SIGKILL, SIGTERM, End, Policy, Process
-from pyinit.core.stopping import HEADS_ALONE, KILL_LIMIT_S, WALK_EVERY_S
+from pyinit.core.stopping import HEADS_ALONE, KILL_LIMIT_S, KILL_PATIENCE_S, WALK_EVERY_S
 from unit.core_kernel import CALL_S, SIGCHLD, Kernel, Proc, Task
 
 # More than the loop's own looks while stopping need (seconds).
@@ -272,6 +272,8 @@ class Run:
             while line is not None and line.identity not in named:
                 line = line.parent
             assert line is not None, f"{task} is left, and nothing says so"
+            can_die = not task.denies and not task.stuck and task.born_s < self.kernel.now - KILL_PATIENCE_S - SLACK_S
+            assert not (self.exact and can_die), f"{task} is left, and could have been killed"
         for task in self.kernel.pyinit.children:
             assert task.alive or not self.exact, f"{task} was not reaped"
         denied = [_one(facts).identity for facts in self.log.of("signal.undeliverable")]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -319,9 +320,9 @@ class Histories(RuleBasedStateMachine):
             self.going.close()
 
 
-TestHistories = Histories.TestCase
+TestHistories = pytest.mark.timeout_s(240)(Histories.TestCase)
 TestHistories.settings = settings(
-    max_examples=400,
+    max_examples=250,
     stateful_step_count=40,
     deadline=None,
     database=None,

@@ -6,7 +6,7 @@ import pytest
 
 from pyinit.core.machine import DONE, STOPPING
 from pyinit.core.model import Policy
-from unit.core_model import SIGNALS, History, play
+from unit.core_model import SIGNALS, History, describe, play
 
 HELD_TWO = """
     adopted 20 -> process.adopted 20 adopted
@@ -99,6 +99,19 @@ def test_main_goes_while_stopping() -> None:
         childless -> pyinit.exited main 143; exit 143
         """
     )
+
+
+def test_root_that_left_mains_group_after_it_was_adopted() -> None:
+    """A daemon is adopted before its setsid(2): that main's group has had the signal says nothing about it."""
+    history = History()
+    history.play("where 20 group=10 born=-5")
+    history.tell("adopted 20", "signal TERM")
+    told = [describe(action) for action in history.actions("ended", "10", "exited", "0")]
+    assert any(action.startswith(("child 20", "inspect")) and "20" in action.split() for action in told)
+    history.forget("20")
+    history.play("where 20 group=20 born=-5")
+    told += [describe(action) for action in history.actions("inspected", "20")]
+    assert told.count("child 20 TERM+CONT") == 1
 
 
 def test_status_of_a_stop_while_running() -> None:

@@ -1,0 +1,93 @@
+"""Whole runs on a simulated kernel that random histories come upon too seldom (see core_run.py)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pyinit.core.machine import HOLDING
+from pyinit.core.model import EXITED, KILLED, SIGKILL, SIGTERM, End, Policy
+from unit.core_kernel import SIGCHLD
+from unit.core_run import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+GOOD = End(EXITED, 0)
+
+
+@pytest.fixture(params=["subreaper", "pid1"])
+def run(request: pytest.FixtureRequest) -> Iterator[Run]:
+    """Give a run with the default policy and a grace of 3 s."""
+    run = Run(Policy(grace_s=3.0, pid1=request.param == "pid1"), exact=True, before=0, batch=256)
+    yield run
+    run.close()
+
+
+def test_daemon_that_detaches_after_it_was_adopted(run: Run) -> None:
+    """A daemon is adopted in main's process group and leaves it a moment later: it gets the signal when main goes."""
+    kernel = run.kernel
+    middle = kernel.fork(run.main)
+    daemon = kernel.fork(middle)
+    kernel.exit(middle, GOOD)
+    kernel.wait(run.main)
+    run.settle()
+    kernel.now += 1.0
+    kernel.lead_session(daemon)
+    kernel.signals.append((SIGTERM, 0, 0))
+    run.settle()
+    kernel.exit(run.main, GOOD)
+    run.settle()
+    assert SIGTERM in daemon.tried
+
+
+def test_below_a_process_that_hangs_in_the_kernel(run: Run) -> None:
+    """SIGKILL waits for a process in the D state; those below it are gone before pyinit leaves all the same."""
+    kernel = run.kernel
+    stuck = kernel.fork(run.main)
+    below = kernel.fork(stuck)
+    stuck.stuck = True
+    kernel.exit(run.main, GOOD)
+    run.settle()
+    assert run.machine.phase == HOLDING
+    kernel.signals.append((SIGTERM, 0, 0))
+    run.wait(20.0)
+    assert run.over
+    assert not below.alive
+    assert run.log.named("stop.unkillable") == {stuck.identity}
+    assert run.effects.status == 128 + SIGKILL
+
+
+@pytest.mark.parametrize("calls", range(1, 16))
+def test_middle_of_a_double_fork_ends_while_no_look_is_due(run: Run, calls: int) -> None:
+    """The middle of a double fork ends some system calls behind main: the daemon is held, however close the two are."""
+    kernel = run.kernel
+    kernel.signals.append((SIGCHLD, 0, 0))
+    run.rest()  # a look has just been made, and the next is not due
+    middle = kernel.fork(run.main)
+    kernel.exit(run.main, GOOD)
+    daemons = []
+
+    def fork_and_exit() -> None:
+        daemons.append(kernel.fork(middle).pid)
+        kernel.exit(middle, GOOD)
+
+    kernel.races.append((calls, fork_and_exit))
+    run.wait(1.0)
+    assert run.machine.phase == HOLDING
+    held = daemons or [middle.pid]  # the shell may need fewer calls than that
+    assert [process.pid for process in run.machine.roster.successors] == held
+
+
+def test_crash_of_the_daemon(run: Run) -> None:
+    """A launcher exits 0, its daemon is held; the daemon's crash ends the run with 128 + the signal."""
+    kernel = run.kernel
+    daemon = kernel.fork(run.main)
+    kernel.exit(run.main, GOOD)
+    run.settle()
+    assert run.machine.phase == HOLDING
+    kernel.exit(daemon, End(KILLED, SIGKILL))
+    run.settle()
+    assert (run.over, run.effects.status) == (True, 137)
+    run.check()
