@@ -9,7 +9,9 @@ import posix
 import sys
 
 from pyinit import holdon, kernel, options, spawn
+from pyinit.core.model import SIGCONT, SIGHUP
 from pyinit.procfs import Proc
+from pyinit.terminal import Terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ class Launch:
 
     Attributes:
         settings: what the command line asked for.
-        main_pid: the PID of main.
+        main_pid: the PID of main, 0 where there is none (--pause).
         proc: /proc as it was opened.
         terminal: the controlling terminal.
         signals_fd: the descriptor that signals are read from.
@@ -36,7 +38,7 @@ class Launch:
 
     __slots__ = ("before", "log_fd", "main_pid", "marked", "pid1", "proc", "settings", "signals_fd", "terminal")
 
-    def __init__(self, settings: Settings, proc: Proc, terminal: spawn.Terminal, *, pid1: bool) -> None:
+    def __init__(self, settings: Settings, proc: Proc, terminal: Terminal, *, pid1: bool) -> None:
         self.settings = settings
         self.proc = proc
         self.terminal = terminal
@@ -51,25 +53,33 @@ class Launch:
 def main() -> None:
     """Run pyinit on this process's command line; does not return."""
     kernel.block_signals()
-    inherited, signals_fd, arguments = _handed_over(sys.argv)
-    try:
-        settings = options.parse(arguments, posix.environ)
-    except options.UsageError as error:
-        _complain(str(error))
-    if settings.action != "run":
-        _show(settings.action)
+    inherited, signals_fd, name, arguments = _handed_over(sys.argv)
+    settings = _settings(name, arguments)
+    plan = spawn.Plan(
+        own_group=settings.main_group == "own",
+        session=settings.main_session,
+        unblock_signals=settings.unblock_signals,
+    )
+    if plan.session == spawn.SESSION_OWN and spawn.let_go_of_terminal():
+        kernel.take_pending((SIGHUP, SIGCONT))  # the kernel's word to who leads a session, and nobody's wish
     pid = posix.getpid()
-    launch = Launch(settings, Proc(pid, show_args=settings.log_args), spawn.Terminal(), pid1=pid == 1)
+    launch = Launch(settings, Proc(pid, show_args=settings.log_args), Terminal(), pid1=pid == 1)
     launch.signals_fd = signals_fd
-    launch.log_fd = _open_log_file(settings.log_file)
-    if not launch.pid1:
-        _become_subreaper()
+    launch.log_fd = _open_log_file(settings)
+    if settings.pdeathsig is not None:
+        kernel.set_pdeathsig(settings.pdeathsig)
+    if not launch.pid1 and settings.subreaper:
+        _become_subreaper(settings)
+    elif not launch.pid1:
+        settings.subreaper = kernel.is_subreaper()  # who exec'd us may have made us one
     launch.before = launch.proc.children_exist_before_main()
     launch.marked = launch.pid1 and launch.proc.mark_descendants()
     command = [_encode(argument) for argument in settings.command]
     failure = None
     try:
-        launch.main_pid = spawn.spawn(command, _changes(settings, inherited), inherited, launch.terminal)
+        if not settings.pause:
+            changes = _changes(settings, inherited)
+            launch.main_pid = spawn.spawn(command, changes, inherited, launch.terminal, plan)
     except spawn.SpawnError as error:
         failure = error
     try:
@@ -85,10 +95,27 @@ def main() -> None:
     _leave(status)
 
 
-def _handed_over(arguments: list[str]) -> tuple[spawn.Inherited, int, list[str]]:
-    """Take what the launcher wrote down; return it, the signal descriptor, and the arguments behind the name."""
+def _settings(name: str, arguments: list[str]) -> Settings:
+    """Read the command line as the program that we are called by does; leave where there is nothing to run."""
+    try:
+        if name.rpartition("/")[2] in options.PEERS:
+            from pyinit import peers
+
+            settings = peers.parse(name, arguments, posix.environ)
+        else:
+            settings = options.parse(arguments, posix.environ)
+    except options.UsageError as error:
+        _complain(str(error))
+    if settings.action == "print":
+        _write(settings.print_fd, settings.print_text)
+        _leave(settings.exit_status)
+    return settings
+
+
+def _handed_over(arguments: list[str]) -> tuple[spawn.Inherited, int, str, list[str]]:
+    """Take what the launcher wrote down; return it, the signal descriptor, our name, and the arguments behind it."""
     if not arguments or not arguments[0].startswith(_LAUNCHER):
-        return _looked_up(), -1, arguments
+        return _looked_up(), -1, "pyinit", arguments
     mask, ignored, closed, signals, has_lc_ctype = arguments[0].split(":")[1:6]
     fd = int(signals)
     if fd >= 0:
@@ -99,7 +126,7 @@ def _handed_over(arguments: list[str]) -> tuple[spawn.Inherited, int, list[str]]
         closed=int(closed),
         lc_ctype=_encode(arguments[1]) if has_lc_ctype == "1" else None,
     )
-    return inherited, fd, arguments[3:]
+    return inherited, fd, arguments[2], arguments[3:]
 
 
 def _looked_up() -> spawn.Inherited:
@@ -137,7 +164,8 @@ def _encode(argument: str) -> bytes:
     return argument.encode(sys.getfilesystemencoding(), "surrogateescape")
 
 
-def _open_log_file(path: str | None) -> int:
+def _open_log_file(settings: Settings) -> int:
+    path = settings.log_file
     if path is None:
         return -1
     flags = posix.O_WRONLY | posix.O_APPEND | posix.O_CREAT | posix.O_CLOEXEC | posix.O_NONBLOCK | posix.O_NOCTTY
@@ -146,35 +174,29 @@ def _open_log_file(path: str | None) -> int:
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         shown = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        _complain(f"--log-file {shown}: {why}. Name a file that can be written, or leave the option out.")
+        text = f"--log-file {shown}: {why}. Name a file that can be written, or leave the option out."
+        _complain(text, settings.error_status)
 
 
-def _become_subreaper() -> None:
+def _become_subreaper(settings: Settings) -> None:
     try:
         kernel.become_subreaper()
     except OSError as error:
         _complain(
             f"cannot become a subreaper ({error.strerror}): orphans would get away."
-            " Run pyinit as PID 1, or where prctl(2) is allowed."
+            " Run pyinit as PID 1, or where prctl(2) is allowed.",
+            settings.error_status,
         )
 
 
-def _show(action: str) -> None:
-    from pyinit import usage
-
-    text = usage.help_text() if action == "help" else usage.version_text()
-    _write(1, text.rstrip("\n") + "\n")
-    _leave(0)
-
-
-def _complain(text: str) -> NoReturn:
-    """Say in one line what is wrong, and leave with 125: nothing has been started."""
+def _complain(text: str, status: int = spawn.NOT_STARTED) -> NoReturn:
+    """Say in one line what is wrong, and leave: nothing has been started."""
     _write(2, f"pyinit: {text}\n")
-    _leave(spawn.NOT_STARTED)
+    _leave(status)
 
 
 def _write(fd: int, text: str) -> None:
-    data = text.encode("utf-8", "backslashreplace")
+    data = text.encode("utf-8", "surrogateescape")
     try:
         while data:
             data = data[posix.write(fd, data) :]

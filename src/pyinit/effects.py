@@ -6,7 +6,7 @@ import time
 
 from pyinit import kernel
 from pyinit.core import actions, events
-from pyinit.core.model import SIGCONT, SIGKILL
+from pyinit.core.model import MAIN, SIGCONT, SIGKILL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pyinit.core.model import Process
     from pyinit.log import Log
     from pyinit.procfs import Proc
+    from pyinit.terminal import Terminal
 
 # Looks are made in a row for so long before some of the dead are reaped (seconds).
 KILL_BURST_S = 0.01
@@ -29,14 +30,17 @@ class Effects:
     Attributes:
         identity: what `pyinit.started` says of pyinit itself.
         status: the exit status, as soon as the core wants to leave.
+        tell_reaped: makes a line of text for each child but main that is reaped, or None.
     """
 
-    def __init__(self, machine: Machine, proc: Proc, log: Log) -> None:
+    def __init__(self, machine: Machine, proc: Proc, log: Log, terminal: Terminal) -> None:
         self._machine = machine
+        self._terminal = terminal
         self._proc = proc
         self._log = log
         self.identity: dict[str, object] = {}
         self.status: int | None = None
+        self.tell_reaped: Callable[[int], str] | None = None
         self._killed: set[int] = set()
         # Each function takes its own type of action, which the type of the table cannot say.
         self._calls: dict[type, Callable[[Any, float], None]] = {
@@ -45,6 +49,9 @@ class Effects:
             actions.SignalDescendant: self._signal_descendant,
             actions.SignalEveryone: self._signal_everyone,
             actions.KillChildren: self._kill_children,
+            actions.GiveTerminal: self._give_terminal,
+            actions.TakeTerminal: self._take_terminal,
+            actions.StopSelf: self._stop_self,
             actions.Inspect: self._inspect,
             actions.Walk: self._walk,
             actions.Reap: self._reap,
@@ -115,6 +122,22 @@ class Effects:
         for pid in denied:
             self.take(events.Undeliverable(self._proc.child(pid), SIGKILL, kernel.EPERM), now)
 
+    def _give_terminal(self, action: actions.GiveTerminal, now: float) -> None:
+        del action, now
+        main = self._machine.roster.main
+        if main is not None:
+            self._terminal.give(main.pgid)
+
+    def _take_terminal(self, action: actions.TakeTerminal, now: float) -> None:
+        del action, now
+        main = self._machine.roster.main
+        if main is not None:
+            self._terminal.take_back(main.pgid)
+
+    def _stop_self(self, action: actions.StopSelf, now: float) -> None:
+        del now
+        kernel.stop_self(action.signo)
+
     def _delivered(self, result: str, process: Process, signo: int, now: float) -> None:
         if result == kernel.DENIED:
             self.take(events.Undeliverable(process, signo, kernel.EPERM), now)
@@ -138,6 +161,8 @@ class Effects:
         }
         self._killed.discard(action.process.pid)
         self._log.report("process.reaped", facts, action.severity)
+        if self.tell_reaped is not None and action.role != MAIN:
+            self._log.say(self.tell_reaped(action.process.pid))
 
     def _report(self, action: actions.Report, now: float) -> None:
         del now

@@ -26,14 +26,15 @@ ENOMEM = 12
 # What waitid(2) says in si_code of a child that has ended.
 _CLD_EXITED = 1
 _CLD_DUMPED = 3
+_CLD_STOPPED = (4, 5)  # trapped by a debugger, stopped
 _RSS_UNIT = 1024  # getrusage(2): ru_maxrss is in kibibytes
 
 # The options of prctl(2) that the fallback knows.
+_PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
 
-# The synchronous faults: blocking them would only hide where pyinit itself broke (signal(7)).
-FAULTS = frozenset((4, 5, 7, 8, 11))  # SIGILL SIGTRAP SIGBUS SIGFPE SIGSEGV
+UNCATCHABLE = frozenset((9, 19))  # SIGKILL SIGSTOP
 # 32 and 33 belong to the C library's threads.
 ALL_SIGNALS = frozenset(range(1, 65)) - {32, 33}
 
@@ -49,8 +50,12 @@ class NoChildren(Exception):  # noqa: N818  # ECHILD is a fact, not an error
 
 
 def block_signals() -> None:
-    """Block every signal but the synchronous faults (pthread_sigmask(3))."""
-    _signal.pthread_sigmask(_signal.SIG_BLOCK, ALL_SIGNALS - FAULTS)
+    """Block every signal (pthread_sigmask(3)).
+
+    The faults too: one that somebody sends is forwarded like any other, and one that pyinit itself commits ends it all
+    the same, because the kernel lets nobody block those.
+    """
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, ALL_SIGNALS)
 
 
 def peek() -> tuple[int, End] | None:
@@ -94,6 +99,27 @@ def is_child(pid: int) -> bool:
     except ChildProcessError:
         return False
     return True
+
+
+def stopped(pid: int) -> int | None:
+    """Say which signal has stopped a child since this was last asked, or None (waitid(2), WSTOPPED)."""
+    try:
+        seen = posix.waitid(posix.P_PID, pid, posix.WSTOPPED | posix.WNOHANG)
+    except ChildProcessError:
+        return None
+    return seen.si_status if seen is not None and seen.si_code in _CLD_STOPPED else None
+
+
+def stop_self(signo: int) -> None:
+    """Stop this process with a stop signal until SIGCONT comes.
+
+    A terminal stop signal takes effect through its default action, which the kernel withholds from an orphaned process
+    group: there nobody could ever continue us.
+    """
+    posix.kill(posix.getpid(), signo)
+    if signo not in UNCATCHABLE:
+        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [signo])
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, [signo])
 
 
 def reap(pid: int) -> Usage | None:
@@ -157,6 +183,30 @@ def become_subreaper() -> None:
         backend.set_child_subreaper(1)
     else:
         _libc_prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def is_subreaper() -> bool:
+    """Say whether this process is a subreaper already (PR_GET_CHILD_SUBREAPER, prctl(2))."""
+    backend = _backend()
+    try:
+        return backend is not None and bool(backend.get_child_subreaper())
+    except OSError:
+        return False
+
+
+def set_pdeathsig(signo: int) -> None:
+    """Have the kernel send this process a signal when its parent ends (PR_SET_PDEATHSIG, prctl(2)). Raises OSError."""
+    backend = _backend()
+    if backend is not None:
+        backend.set_pdeathsig(signo)
+    else:
+        _libc_prctl(_PR_SET_PDEATHSIG, signo)
+
+
+def take_pending(signals: Iterable[int]) -> None:
+    """Take these signals off the pending ones, without waiting (sigtimedwait(2))."""
+    for signo in signals:
+        _signal.sigtimedwait([signo], 0)
 
 
 def set_name(name: str) -> None:

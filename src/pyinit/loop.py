@@ -44,6 +44,7 @@ class Loop:
         log: Log,
         *,
         before: list[int],
+        jobs: bool,
     ) -> None:
         self._pid = posix.getpid()
         self._signals_fd = signals_fd
@@ -52,6 +53,7 @@ class Loop:
         self._proc = proc
         self._log = log
         self._before = set(before)
+        self._jobs = jobs
         self._poll = select.epoll()
         self._poll.register(signals_fd, select.EPOLLIN)
         self._log_fd: int | None = None
@@ -87,6 +89,7 @@ class Loop:
             self._more = True
         if self._more:
             self._more = False
+            self._stopped()
             self._children()
         deadline = self._machine.deadline
         if deadline is not None and time.monotonic() >= deadline:
@@ -121,6 +124,14 @@ class Loop:
             self._poll.register(wanted, select.EPOLLOUT)
 
     # -- children -----------------------------------------------------------------------------------------------
+
+    def _stopped(self) -> None:
+        """Where there is a terminal: tell whether main has been stopped."""
+        main = self._machine.roster.main
+        if self._jobs and main is not None and self._machine.roster.main_alive:
+            signo = kernel.stopped(main.pid)
+            if signo is not None:
+                self.take(events.Stopped(signo))
 
     def _children(self) -> None:
         """Take the ends that are there, look who was adopted, and say that all is told."""

@@ -9,6 +9,7 @@ from pyinit import values
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
 VARIABLE_PREFIX = "PYINIT_"
 _VARIABLE_PREFIX_BYTES = b"PYINIT_"
@@ -16,6 +17,14 @@ _VARIABLE_PREFIX_BYTES = b"PYINIT_"
 FLAG = "flag"
 VARIABLE = "variable"
 DEFAULT = "default"
+
+# The names under which pyinit takes another program's place (`pyinit.peers`), and that program.
+PEERS = {"tini": "tini", "docker-init": "tini", "dumb-init": "dumb-init", "catatonit": "catatonit"}
+
+_INT = 2
+_TERM = 15
+# What asks for `-c`: main stays in pyinit's own process group, and so is the only one that can be signalled.
+_SINGLE_CHILD = ("-c", "--single-child", "DUMB_INIT_SETSID")
 
 
 class UsageError(Exception):
@@ -27,16 +36,24 @@ class UsageError(Exception):
         self.message = message
 
 
+_WITHOUT_VARIABLE = ("preset", "action")
+_WITHOUT_VALUE = ("switch", "preset", "action")
+_REPEATABLE = ("statuses", "signals", "rewrites")
+
+
 class Option:
     """One row of the table.
 
     `name` is the long option without dashes, `setting` the attribute of Settings that it sets.
-    `kind` says how its text becomes a value: "choice", "duration", "signal", "statuses", "path",
-    "switch" (takes no value, has a --no- form) or "action" (takes no value, ends the parsing, has
-    no variable). `default` is text as one would write it; None is no value.
+    `kind` says how its text becomes a value: "choice", "duration", "signal", "signals", "statuses",
+    "rewrites", "path", "switch" (takes no value, has a --no- form), "preset" (takes no value: stands
+    for another option with the value `gives`) or "action" (takes no value, ends the parsing). The
+    last two have no variable. `group` is where --help has its line, and empty where other lines tell
+    it. `default` is text as one would write it; None is no value. Each letter of `short` is a short
+    form.
     """
 
-    __slots__ = ("choices", "default", "group", "kind", "metavar", "name", "setting", "short")
+    __slots__ = ("choices", "default", "gives", "group", "kind", "metavar", "name", "setting", "short")
 
     def __init__(  # noqa: PLR0913, PLR0917 - a row of a table
         self,
@@ -48,6 +65,7 @@ class Option:
         default: "str | None" = None,
         choices: "tuple[str, ...]" = (),
         short: str = "",
+        gives: str = "",
     ) -> None:
         """Fill the row; `metavar` stands for the value in texts."""
         self.name = name
@@ -58,56 +76,90 @@ class Option:
         self.default = default
         self.choices = choices
         self.short = short
+        self.gives = gives
 
     @property
     def takes_value(self) -> bool:
         """Whether a value follows the option."""
-        return self.kind not in ("switch", "action")
+        return self.kind not in _WITHOUT_VALUE
 
     @property
     def repeatable(self) -> bool:
         """Whether values add up when the option is given again; otherwise the last one wins."""
-        return self.kind == "statuses"
+        return self.kind in _REPEATABLE
 
     @property
     def variable(self) -> "str | None":
         """The name of the variable that sets the same, `PYINIT_STOP_SIGNAL`, where there is one."""
-        if self.kind == "action":
+        if self.kind in _WITHOUT_VARIABLE:
             return None
         return VARIABLE_PREFIX + self.name.upper().replace("-", "_")
 
 
 _ENDS = ("main", "service", "all")
+_TARGETS = ("main", "group", "roots", "tree")
 _FORMATS = ("auto", "json", "console")
 _LEVELS = ("debug", "info", "warning", "error")
 
 OPTIONS = (
     Option("until", "until", "choice", "life", "END", "service", _ENDS),
     Option("grace", "grace_s", "duration", "life", "DURATION", "8s"),
-    Option("stop-signal", "stop_signal", "signal", "life", "SIG"),
-    Option("ok-exit", "ok_exits", "statuses", "life", "N"),
+    Option("ok-exit", "ok_exits", "statuses", "life", "N", short="e"),
+    Option("pause", "pause", "switch", "life", short="P"),
+    Option("stop-on", "stop_on", "signals", "signals", "SIG", "TERM,INT,QUIT"),
+    Option("stop-signal", "stop_signal", "signal", "signals", "SIG"),
+    Option("rewrite", "rewrite", "rewrites", "signals", "FROM:TO", short="r"),
+    Option("forward-to", "forward_to", "choice", "signals", "WHOM", "group", _TARGETS),
+    Option("group", "forward_to", "preset", "", short="g", gives="group"),
+    Option("single-child", "forward_to", "preset", "signals", short="c", gives="main"),
+    Option("parent-death-signal", "pdeathsig", "signal", "signals", "SIG", short="p"),
+    Option("subreaper", "subreaper", "preset", "", short="s", gives="yes"),
     Option("log-format", "log_format", "choice", "log", "FORMAT", "auto", _FORMATS),
     Option("log-level", "log_level", "choice", "log", "LEVEL", "info", _LEVELS),
-    Option("log-reaps", "log_reaps", "switch", "log"),
+    Option("verbose", "log_level", "preset", "", short="v", gives="debug"),
+    Option("log-reaps", "log_reaps", "switch", "log", short="w"),
     Option("log-args", "log_args", "switch", "log"),
     Option("log-file", "log_file", "path", "log", "PATH"),
     Option("log-schema", "log_schema", "choice", "log", "SCHEMA", "otel", ("otel", "ecs")),
     Option("help", "action", "action", "about", short="h"),
     Option("version", "action", "action", "about", short="V"),
+    Option("licence", "action", "action", "about", short="lL"),
 )
 
 
 class Settings:
     """What one run is asked to do.
 
-    `sources` maps each setting to "flag", "variable" or "default". `own_variables` are the names of
-    all PYINIT_ variables that are present: they are ours, and the command does not get them.
+    Attributes:
+        action: "run", or "print": write `print_text` to `print_fd` and leave with `exit_status`.
+        command: the command and its arguments; empty when `pause` is set.
+        sources: maps each setting that is an option to "flag", "variable" or "default".
+        own_variables: the names of all PYINIT_ variables that are present: they are ours, and the command does
+            not get them.
+        rewrite: maps a signal to the one that is taken in its place; 0 swallows it.
+        stop_on: the signals that are a stop request.
+        pdeathsig: the signal that pyinit itself gets when its parent ends, or None.
+        persona: whose place is taken: "pyinit", "tini" (docker-init too), "dumb-init" or "catatonit".
+        name: what pyinit was started as, without folders.
+        verbosity: how much a peer's own messages say, counted as that peer does (tini: 1 unless asked for more).
+        subreaper: False where the peer is no subreaper either; matters when pyinit is not PID 1.
+        rest: what happens to what is left when main ends, not as PID 1 and not as a subreaper: "stop" it, "signal"
+            it once (SIGTERM, rewritten, to main's group), or "leave" it.
+        main_group: "own", or "same" when main stays in pyinit's process group.
+        main_session: "auto" is an own session where there is no controlling terminal, "own" an own session that
+            takes the terminal of descriptor 0 along, "keep" is pyinit's session.
+        unblock_signals: True when main starts with no signal blocked, whatever pyinit was started with.
+        self_stop: True when pyinit stops itself after it has forwarded one of those three.
+        error_status: the status when pyinit cannot do its work.
     """
 
     __slots__ = (
         "_unknown",
         "action",
         "command",
+        "error_status",
+        "exit_status",
+        "forward_to",
         "grace_s",
         "log_args",
         "log_file",
@@ -115,35 +167,62 @@ class Settings:
         "log_level",
         "log_reaps",
         "log_schema",
+        "main_group",
+        "main_session",
+        "name",
         "ok_exits",
         "own_variables",
+        "pause",
+        "pdeathsig",
+        "persona",
+        "print_fd",
+        "print_text",
+        "rest",
+        "rewrite",
+        "self_stop",
         "sources",
+        "stop_on",
         "stop_signal",
+        "subreaper",
+        "unblock_signals",
         "until",
+        "verbosity",
     )
 
-    action: str
-    command: "list[str]"
     until: str
     grace_s: float
-    stop_signal: "int | None"
     ok_exits: "frozenset[int]"
+    pause: bool
+    stop_on: "frozenset[int]"
+    stop_signal: "int | None"
+    rewrite: "dict[int, int]"
+    forward_to: str
+    pdeathsig: "int | None"
     log_format: str
     log_level: str
     log_reaps: bool
     log_args: bool
     log_file: "str | None"
     log_schema: str
-    sources: "dict[str, str]"
-    own_variables: "list[bytes]"
 
-    def __init__(self, action: str) -> None:
-        """Start with `action`: "run", "help" or "version"; `parse` sets the rest for "run" only."""
+    def __init__(self, action: str = "run", text: str = "", fd: int = 1, status: int = 0) -> None:
+        """Start with `action`, and what is printed where; `fill` sets what is an option for "run" only."""
         self.action = action
-        self.command = []
-        self.sources = {}
-        self.own_variables = []
+        self.print_text = text
+        self.print_fd = fd
+        self.exit_status = status
+        self.command: list[str] = []
+        self.sources: dict[str, str] = {}
+        self.own_variables: list[bytes] = []
         self._unknown: list[str] = []
+        self.persona = self.name = "pyinit"
+        self.verbosity = 1
+        self.subreaper = True
+        self.rest = "stop"
+        self.main_group = "own"
+        self.main_session = "auto"
+        self.unblock_signals = self.self_stop = False
+        self.error_status = 125
 
     @property
     def unknown_variables(self) -> "list[tuple[str, str | None]]":
@@ -162,20 +241,48 @@ class Settings:
 def parse(argv: "list[str]", environ: "Mapping[bytes, bytes]") -> Settings:
     """Return the settings that the command line (without the program's name) and environment give.
 
-    A flag beats its variable, which beats the default; a variable is not even looked at where its
-    flag is given. Raises UsageError, and nothing else, for what is wrong.
+    A flag beats its variable, which beats what a variable of tini, dumb-init or catatonit asks for,
+    which beats the default; a variable is not even looked at where its flag is given. Raises
+    UsageError, and nothing else, for what is wrong.
     """
     given, operands = read_flags(argv)
     action = given.get("action")
     if action is not None:
-        return Settings(action[1])
-    settings = Settings("run")
+        from pyinit import usage  # needed for texts only
+
+        return Settings("print", usage.text_of(action[1]))
+    settings = Settings()
+    fill(settings, given, environ, _asked_by_peers_variables(environ), {})
+    if settings.pause:
+        return settings
+    if not operands or not operands[0]:
+        what = "the command is empty" if operands else "no command given"
+        message = f"{what}; write pyinit [OPTIONS] [--] COMMAND [ARG...], as in: pyinit -- nginx"
+        raise UsageError(message)
+    settings.command = operands
+    return settings
+
+
+def fill(
+    settings: Settings,
+    given: "Mapping[str, list[str]]",
+    environ: "Mapping[bytes, bytes]",
+    asked: "Mapping[str, list[str]]",
+    defaults: "Mapping[str, str]",
+) -> None:
+    """Set all that is an option in `settings`.
+
+    `given` is what the flags say, as read_flags returns it; `asked`, of the same form, is what
+    variables without our prefix say; `defaults` are those that differ from the table's, as text.
+    Raises UsageError.
+    """
     variables = _own_variables(environ, settings)
     for option in OPTIONS:
-        if option.kind == "action":
+        if option.kind in _WITHOUT_VARIABLE:
             continue
         source = DEFAULT
-        texts = [] if option.default is None else [option.default]
+        default = defaults.get(option.setting, option.default)
+        texts = [] if default is None else [default]
         label = ""
         if option.setting in given:
             source = FLAG
@@ -184,14 +291,33 @@ def parse(argv: "list[str]", environ: "Mapping[bytes, bytes]") -> Settings:
             source = VARIABLE
             label = option.variable
             texts = _texts(option, variables[label])
+        elif option.setting in asked:
+            source = VARIABLE
+            label, *texts = asked[option.setting]
         settings.sources[option.setting] = source
         setattr(settings, option.setting, _value(option, texts, label))
-    if not operands or not operands[0]:
-        what = "the command is empty" if operands else "no command given"
-        message = f"{what}; write pyinit [OPTIONS] [--] COMMAND [ARG...], as in: pyinit -- nginx"
-        raise UsageError(message)
-    settings.command = operands
-    return settings
+        if option.setting == "forward_to" and label in _SINGLE_CHILD:
+            settings.main_group = "same"
+            settings.main_session = "keep"
+    if settings.pause and settings.sources["stop_on"] == DEFAULT:
+        settings.stop_on = frozenset((_INT, _TERM))
+
+
+def _asked_by_peers_variables(environ: "Mapping[bytes, bytes]") -> "dict[str, list[str]]":
+    """Return what the variables of tini, dumb-init and catatonit ask for, in the form of read_flags."""
+    asked = {}
+    if b"TINI_KILL_PROCESS_GROUP" in environ:
+        asked["forward_to"] = ["TINI_KILL_PROCESS_GROUP", "group"]
+    if environ.get(b"DUMB_INIT_SETSID") == b"0":
+        asked["forward_to"] = ["DUMB_INIT_SETSID", "main"]
+    if b"TINI_VERBOSITY" in environ:
+        verbosity = values.c_int(values.c_long(environ[b"TINI_VERBOSITY"].decode("latin-1"))[0])
+        asked["log_level"] = ["TINI_VERBOSITY", values.level(verbosity)]
+    if environ.get(b"DUMB_INIT_DEBUG") == b"1":
+        asked["log_level"] = ["DUMB_INIT_DEBUG", "debug"]
+    if b"CATATONIT_DEBUG" in environ:
+        asked["log_level"] = ["CATATONIT_DEBUG", "debug"]
+    return asked
 
 
 def read_flags(
@@ -252,9 +378,15 @@ def _by_name(label: str, options: "Sequence[Option]") -> "tuple[Option, bool]":
 
 def _cluster(word: str, arguments: "list[str]", options: "Sequence[Option]", given: "dict[str, list[str]]") -> bool:
     """Take in `-a`, `-abc`, `-p value` or `-pvalue`; true when an action was among them."""
+    name = word[1:].partition("=")[0]
+    for option in options:
+        if option.name == name and (option.kind != "action" or word[1] not in option.short):
+            from pyinit import usage  # needed for messages only
+
+            raise UsageError(usage.unknown_option(word, word, options))  # -grace: a dash is missing
     for at in range(1, len(word)):
         for option in options:
-            if option.short == word[at]:
+            if word[at] in option.short:
                 break
         else:
             from pyinit import usage  # needed for messages only
@@ -272,7 +404,7 @@ def _cluster(word: str, arguments: "list[str]", options: "Sequence[Option]", giv
 
 def _own_text(option: Option) -> str:
     """Return the text of an option that takes no value."""
-    return "yes" if option.kind == "switch" else option.name
+    return option.gives or ("yes" if option.kind == "switch" else option.name)
 
 
 def _give(given: "dict[str, list[str]]", option: Option, label: str, text: str) -> None:
@@ -320,12 +452,21 @@ def _value(option: Option, texts: "list[str]", label: str) -> object:
     """Turn the texts of one option into its value; `label` is the flag or variable to blame."""
     if option.kind == "statuses":
         return frozenset([_convert(option, text, label) for text in texts])
+    if option.kind == "signals":
+        words = [word for text in texts for word in text.split(",")]
+        return frozenset([_convert(option, word, label) for word in words]) - {0}
+    if option.kind == "rewrites":
+        rewrites = {}
+        for text in texts:
+            before, after = _convert(option, text, label)
+            rewrites[before] = after
+        return rewrites
     if option.kind == "switch":
         return bool(texts) and _convert(option, texts[0], label)
     return _convert(option, texts[0], label) if texts else None
 
 
-def _convert(option: Option, text: str, label: str) -> object:
+def _convert(option: Option, text: str, label: str) -> "Any":  # noqa: ANN401  # what its kind says
     """Turn one text into a value, or raise UsageError about `label`."""
     if option.choices:
         if text in option.choices:
@@ -344,7 +485,9 @@ def _convert(option: Option, text: str, label: str) -> object:
 _CONVERTERS: "dict[str, Callable[[str], object]]" = {
     "duration": values.duration,
     "signal": values.signal,
+    "signals": values.stop_request,
     "statuses": values.status,
+    "rewrites": values.rewrite,
     "path": values.path,
     "switch": values.truth,
 }

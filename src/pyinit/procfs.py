@@ -209,16 +209,17 @@ class Proc:
     # -- below us -----------------------------------------------------------------------------------------------
 
     def view(self, process: Process) -> View | None:
-        """Look at the signals that a process ignores, and at its children; None when it is gone."""
+        """Look again at a process: what it is now, the signals that it ignores, its children; None when it is gone."""
         ignored = 0
         for line in (_read_once(f"/proc/{process.pid}/status") or b"").split(b"\n"):
             if line.startswith(b"SigIgn:"):
                 ignored = int(line.split()[1], 16)
         children = [child for pid in self._children_of(process.pid) if (child := self.describe(pid)) is not None]
         # Looked at last: had the PID been handed on in between, all of the above would be somebody else's.
-        if self.usable and not self.same(process):
+        now = self.describe(process.pid) if self.usable else process
+        if now is None or now.start_ticks != process.start_ticks:
             return None
-        return View(process, ignored, children)
+        return View(now, ignored, children)
 
     def walk(self) -> list[Process]:
         """List every descendant, nearest first. Exact for those that neither fork nor lose a parent meanwhile."""

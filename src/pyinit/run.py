@@ -8,7 +8,7 @@ import time
 from pyinit import __version__, kernel
 from pyinit.core import events
 from pyinit.core.machine import Machine
-from pyinit.core.model import Policy
+from pyinit.core.model import REST_STOP, Policy
 from pyinit.effects import Effects
 from pyinit.log import open_log
 from pyinit.loop import Loop
@@ -36,33 +36,69 @@ def run(launch: Launch) -> int:
         stop_signal=settings.stop_signal,
         ok_exits=settings.ok_exits,
         pid1=launch.pid1,
+        stop_on=settings.stop_on,
+        rewrite=settings.rewrite,
+        forward_to=settings.forward_to,
+        terminal=launch.terminal.kind,
+        rest=REST_STOP if launch.pid1 or settings.subreaper else settings.rest,
+        self_stop=settings.self_stop,
     )
     machine = Machine(policy)
-    main = proc.child(launch.main_pid)
-    main.foreign = False
+    main = None
+    if launch.main_pid:
+        main = proc.child(launch.main_pid)
+        main.foreign = False
     if launch.signals_fd < 0:
-        launch.signals_fd = kernel.open_signalfd(kernel.ALL_SIGNALS - kernel.FAULTS)
+        launch.signals_fd = kernel.open_signalfd(kernel.ALL_SIGNALS)
     log = _open_log(launch)
-    effects = Effects(machine, proc, log)
+    effects = Effects(machine, proc, log, launch.terminal)
+    if settings.persona == "tini":
+        _speak_as_tini(launch, log, effects)
     effects.identity = {
         "pid": posix.getpid(),
         "version": __version__,
         "mode": "pid1" if launch.pid1 else "subreaper",
     }
-    loop = Loop(launch.signals_fd, machine, effects, proc, log, before=launch.before)
+    loop = Loop(launch.signals_fd, machine, effects, proc, log, before=launch.before, jobs=launch.terminal.fd >= 0)
     loop.take(events.Started(main))
     _say_what_is_missing(launch, log)
     status = loop.run()
-    launch.terminal.take_back()
+    if main is not None:
+        launch.terminal.take_back(main.pgid)
     log.close(LAST_FLUSH_S)
     return status
 
 
+def _speak_as_tini(launch: Launch, log: Log, effects: Effects) -> None:
+    """Say what tini says besides its own log: that it cannot reap, and with -w what it reaps."""
+    from functools import partial
+
+    from pyinit import peers_texts
+
+    settings = launch.settings
+    if not launch.pid1 and not settings.subreaper and settings.verbosity:
+        log.say(peers_texts.no_reaper(posix.getpid()))
+    if settings.log_reaps:
+        effects.tell_reaped = partial(peers_texts.reaped, posix.getpid())
+
+
 def refuse(launch: Launch, error: SpawnError) -> int:
-    """Tell why main could not be started; return the status."""
+    """Tell why main could not be started; return the status. Under a peer's name in its words, and with its status."""
+    settings = launch.settings
+    if settings.persona != "pyinit":
+        from pyinit import peers_texts
+
+        if error.pid:
+            status, text = peers_texts.exec_failure(settings, settings.command[0], error.errno, error.pid)
+        else:
+            status, text = peers_texts.fork_failure(settings, error.errno, posix.getpid())
+        log = _open_log(launch)
+        log.say(text)
+        log.close(LAST_FLUSH_S)
+        return status
     log = _open_log(launch)
     facts: dict[str, object] = {
-        "command": launch.settings.command[0],
+        "command": settings.command[0],
         "errno": error.errno,
         "status": error.status,
         "reason": error.reason,
@@ -116,7 +152,7 @@ def _lack(feature: str, reason: object, effect: str) -> dict[str, object]:
 
 
 def _let_go(launch: Launch) -> None:
-    """Let go of what only main needs: the working directory, and every descriptor above 2 that is not our own."""
+    """Let go of every descriptor above 2 that is not our own: they were for main."""
     keep = {launch.signals_fd, launch.log_fd, launch.proc.fd, launch.terminal.fd}
     try:
         held = [int(name) for name in posix.listdir("/proc/self/fd")] if launch.proc.usable else range(3, MAX_FDS)
@@ -128,7 +164,3 @@ def _let_go(launch: Launch) -> None:
                 posix.close(fd)
             except OSError:
                 continue
-    try:
-        posix.chdir("/")
-    except OSError:
-        return  # not even the root may be entered: then the working directory stays held

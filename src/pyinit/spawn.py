@@ -14,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from pyinit.terminal import Terminal
+
 _ENOEXEC = 8
 _EACCES = 13
 _ENOENT = 2
@@ -28,6 +30,13 @@ _CHANGED = (_SIGCHLD, 13, 25)
 # What execvp(3) takes when there is no PATH at all.
 _DEFAULT_PATH = b"/bin:/usr/bin"
 _SHELL = b"/bin/sh"
+
+SESSION_AUTO = "auto"
+SESSION_OWN = "own"
+SESSION_KEEP = "keep"
+
+_TIOCNOTTY = 0x5422
+_TIOCSCTTY = 0x540E
 
 NOT_STARTED = 125
 NOT_EXECUTABLE = 126
@@ -51,55 +60,51 @@ class Inherited:
 
 
 class SpawnError(Exception):
-    """Main could not be started: `status` is 125, 126 or 127; `errno` says why; `reason` says it to people."""
+    """Main could not be started.
+
+    `status` is 125, 126 or 127, `errno` says why, `reason` says it to people, `pid` is the child's or 0.
+    """
 
     def __init__(self, status: int, errno: int, reason: str) -> None:
         super().__init__(reason)
+        self.pid = 0
         self.status = status
         self.errno = errno
         self.reason = reason
 
 
-class Terminal:
-    """pyinit's controlling terminal, if it has one.
+class Plan:
+    """How main is started, apart from what it inherits.
 
     Attributes:
-        fd: a descriptor of /dev/tty, or -1 without a controlling terminal.
-        foreground: True when pyinit's process group is the terminal's foreground group, and so can give it away.
+        own_group: False: main stays in pyinit's process group and session.
+        session: SESSION_AUTO: a session of its own where there is no controlling terminal; SESSION_OWN: always, and the
+            terminal of descriptor 0 becomes its own; SESSION_KEEP: never.
+        unblock_signals: True: main starts with no signal blocked, whatever pyinit was started with.
     """
 
-    __slots__ = ("fd", "foreground")
+    __slots__ = ("own_group", "session", "unblock_signals")
 
-    def __init__(self) -> None:
-        self.foreground = False
-        try:
-            self.fd = posix.open("/dev/tty", posix.O_RDWR | posix.O_CLOEXEC | posix.O_NOCTTY)
-        except OSError:  # ENXIO: no controlling terminal; ENOENT: no /dev
-            self.fd = -1
-            return
-        try:
-            self.foreground = posix.tcgetpgrp(self.fd) == posix.getpgrp()
-        except OSError:  # ENOTTY: hung up since
-            self.foreground = False
-
-    def give(self, pgid: int) -> None:
-        """Make a process group the foreground group, if the foreground is ours (tcsetpgrp(3))."""
-        if self.fd >= 0 and self.foreground:
-            try:
-                posix.tcsetpgrp(self.fd, pgid)
-            except OSError:
-                # ENOTTY, ENXIO: the terminal has gone; EPERM, ESRCH: the group has. Neither stops a run.
-                return
-
-    def take_back(self) -> None:
-        """Make pyinit's own process group the foreground group again."""
-        self.give(posix.getpgrp())
+    def __init__(
+        self,
+        *,
+        own_group: bool = True,
+        session: str = SESSION_AUTO,
+        unblock_signals: bool = False,
+    ) -> None:
+        self.own_group = own_group
+        self.session = session
+        self.unblock_signals = unblock_signals
 
 
 def spawn(
-    command: Sequence[bytes], changes: Mapping[bytes, bytes | None], inherited: Inherited, terminal: Terminal
+    command: Sequence[bytes],
+    changes: Mapping[bytes, bytes | None],
+    inherited: Inherited,
+    terminal: Terminal,
+    plan: Plan,
 ) -> int:
-    """Start the command in its own process group, and in its own session where there is no terminal.
+    """Start the command in its own process group, and in its own session where there is no terminal (see Plan).
 
     It gets the environment of this process entry by entry, odd ones too, but for the changes: names with the value
     they get, or None for those that are taken out.
@@ -108,6 +113,7 @@ def spawn(
     when there can be no new process (fork(2): EAGAIN, ENOMEM).
     """
     told, tell = posix.pipe2(posix.O_CLOEXEC)
+    home = _leave_working_directory()
     try:
         pid = posix.fork()
     except OSError as error:
@@ -115,9 +121,11 @@ def spawn(
         posix.close(tell)
         raise _failure(command[0], error.errno or kernel.EAGAIN) from None
     if pid == 0:
-        _become(command, changes, inherited, terminal, tell)
+        _become(command, changes, inherited, terminal, plan, home, tell)
     posix.close(tell)
-    if terminal.fd >= 0:
+    if home >= 0:
+        posix.close(home)
+    if _shares_session(terminal, plan):
         try:  # noqa: SIM105  # contextlib is not to be imported before main runs
             posix.setpgid(pid, pid)
         except OSError:
@@ -127,9 +135,33 @@ def spawn(
     posix.close(told)
     if said:
         posix.waitpid(pid, 0)
-        terminal.take_back()
-        raise _failure(command[0], int(said))
+        terminal.take_back(pid)
+        failure = _failure(command[0], int(said))
+        failure.pid = pid
+        raise failure
     return pid
+
+
+def _leave_working_directory() -> int:
+    """Go to the root, before main can look where we are; return a descriptor of where we were, for main, or -1.
+
+    Where that cannot be opened, or the root not be entered, we stay.
+    """
+    try:
+        home = posix.open(".", posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC)
+    except OSError:
+        return -1
+    try:
+        posix.chdir("/")
+    except OSError:
+        posix.close(home)
+        return -1
+    return home
+
+
+def _shares_session(terminal: Terminal, plan: Plan) -> bool:
+    """Say whether main gets a process group of its own in our session."""
+    return plan.own_group and (plan.session == SESSION_KEEP or (plan.session == SESSION_AUTO and terminal.fd >= 0))
 
 
 def _candidates(name: bytes) -> Iterator[bytes]:
@@ -168,41 +200,39 @@ def _try_each(command: Sequence[bytes], execute: Callable[[bytes, list[bytes]], 
                 execute(_SHELL, [_SHELL, path, *command[1:]])
             except OSError as error:
                 raise _failure(command[0], error.errno or _ENOENT) from None
-        if failed == _EACCES:
-            errno = _EACCES  # go on as execvp(3) does, and remember that there was one
-        elif failed not in _NOT_HERE:
+        if failed != _EACCES and failed not in _NOT_HERE:
             raise _failure(command[0], failed)
+        if errno != _EACCES:  # go on as execvp(3) does, and remember that there was one that is not for us
+            errno = failed
     raise _failure(command[0], errno)
 
 
-def _become(
+def _become(  # noqa: PLR0913, PLR0917  # all that main is made of
     command: Sequence[bytes],
     changes: Mapping[bytes, bytes | None],
     inherited: Inherited,
     terminal: Terminal,
+    plan: Plan,
+    home: int,
     tell: int,
 ) -> None:
     """In the child: turn into the command, or say errno through the pipe. Does not return."""
     errno = _ENOENT
     try:
-        if terminal.fd < 0:
-            posix.setsid()
-        else:
+        if _shares_session(terminal, plan):
             posix.setpgid(0, 0)
             terminal.give(posix.getpid())
-        for signo in _CHANGED:
-            ignored = inherited.ignored >> (signo - 1) & 1
-            _signal.signal(signo, _signal.SIG_IGN if ignored else _signal.SIG_DFL)
+        elif plan.own_group:
+            posix.setsid()
+            if plan.session == SESSION_OWN:
+                _own_terminal()
+        if home >= 0:
+            posix.fchdir(home)
+        _change_environment(changes)
+        _restore_signals(inherited, plan)
         for fd in range(3):
             if inherited.closed >> fd & 1:
                 posix.close(fd)
-        mask = [signo for signo in kernel.ALL_SIGNALS if inherited.mask >> (signo - 1) & 1]
-        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
-        for name, value in changes.items():
-            if value is None:
-                posix.unsetenv(name)
-            else:
-                posix.putenv(name, value)
         _try_each(command, posix.execv)
     except SpawnError as error:
         errno = error.errno
@@ -213,3 +243,51 @@ def _become(
             posix.write(tell, b"%d" % errno)
         finally:
             posix._exit(NOT_STARTED)  # noqa: SLF001  # in a forked child nothing else is right
+
+
+def _own_terminal() -> None:
+    """Make the terminal of descriptor 0 the controlling terminal of our new session, if it is one and is free."""
+    import fcntl
+
+    try:
+        fcntl.ioctl(0, _TIOCSCTTY, 0)
+    except OSError:
+        return  # no terminal, or another session's: then there is none
+
+
+def let_go_of_terminal() -> bool:
+    """Give up our controlling terminal, so that main's session can have it (TIOCNOTTY); False when there was none.
+
+    If we lead the session the kernel sends SIGHUP and SIGCONT to the foreground group.
+    """
+    import fcntl
+
+    try:
+        fcntl.ioctl(0, _TIOCNOTTY)
+    except OSError:
+        return False
+    return True
+
+
+def _change_environment(changes: Mapping[bytes, bytes | None]) -> None:
+    """Make the environment main's.
+
+    Descriptors that were passed to us are main's now, so LISTEN_PID becomes its PID (sd_listen_fds(3)).
+    """
+    for name, value in changes.items():
+        if value is None:
+            posix.unsetenv(name)
+        else:
+            posix.putenv(name, value)
+    if posix.environ.get(b"LISTEN_PID") == b"%d" % posix.getppid():
+        posix.putenv(b"LISTEN_PID", b"%d" % posix.getpid())
+        posix.unsetenv(b"LISTEN_PIDFDID")  # it names the same process by another number
+
+
+def _restore_signals(inherited: Inherited, plan: Plan) -> None:
+    """Give back the dispositions and the mask that pyinit was started with."""
+    for signo in _CHANGED:
+        ignored = inherited.ignored >> (signo - 1) & 1
+        _signal.signal(signo, _signal.SIG_IGN if ignored else _signal.SIG_DFL)
+    mask = 0 if plan.unblock_signals else inherited.mask
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, [signo for signo in kernel.ALL_SIGNALS if mask >> (signo - 1) & 1])

@@ -10,27 +10,31 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-GROUPS = {"life": "Life and stop", "log": "Log", "about": "About pyinit"}
+GROUPS = {"life": "Life", "signals": "Signals", "log": "Log", "about": "About pyinit"}
 
-# At most 57 characters with the default, so that each is one line of a terminal of 80 columns.
+# At most 55 characters with the default, so that each is one line of a terminal of 80 columns.
 TEXTS = {
     "until": "whose end ends the run: main, service or all",
     "grace": "from the stop signal to SIGKILL: 8, 500ms, 1m30s",
-    "stop-signal": "signal to stop with [the one that asked, else TERM]",
     "ok-exit": "count this exit status as 0; repeatable (Java: 143)",
+    "pause": "no command: reap until TERM or INT, then leave with 0",
+    "stop-on": "what asks for a stop, or none",
+    "stop-signal": "signal to stop with [the one that asked, else TERM]",
+    "rewrite": "take FROM for TO; TO 0 swallows it; repeatable",
+    "forward-to": "who gets signals: main, group (-g), roots, tree",
+    "single-child": "--forward-to main, in pyinit's own process group",
+    "parent-death-signal": "comes to pyinit when its parent ends",
     "log-format": "json, console, or auto: console on a terminal",
-    "log-level": "debug, info, warning or error",
+    "log-level": "debug (-v), info, warning or error",
     "log-reaps": "tell of each process that ends, not just bad ends",
     "log-args": "tell the arguments of commands; these can hold secrets",
     "log-file": "write the log to this file [standard error]",
     "log-schema": "key names: otel (OpenTelemetry) or ecs (Elastic)",
-    "help": "show this and exit",
-    "version": "show the version and exit",
 }
 
 VARIABLES_TEXT = (
-    "PYINIT_STOP_SIGNAL does what --stop-signal does, and so on for all but the last two "
-    "options. A flag beats its variable. The command does not get PYINIT_ variables."
+    "PYINIT_STOP_SIGNAL does what --stop-signal does, and so on. A flag beats its variable. The command does not "
+    "get PYINIT_ variables. Those of tini, dumb-init and catatonit count too; tini's -s is how pyinit is anyway."
 )
 
 EXIT_STATUSES = (
@@ -42,7 +46,31 @@ EXIT_STATUSES = (
     ("127", "the command was not found"),
 )
 
-_LEFT = 23
+LICENCE = """\
+MIT License
+
+Copyright (c) 2026 pyinit contributors
+
+Permission is hereby granted, free of charge, to any person obtaining a copy
+of this software and associated documentation files (the "Software"), to deal
+in the Software without restriction, including without limitation the rights
+to use, copy, modify, merge, publish, distribute, sublicense, and/or sell
+copies of the Software, and to permit persons to whom the Software is
+furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all
+copies or substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
+LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
+SOFTWARE.
+"""
+
+_LEFT = 25
 _STATUS_LEFT = 9
 _COLUMNS_MIN = 60
 _COLUMNS_MAX = 100
@@ -50,7 +78,7 @@ _COLUMNS_MAX = 100
 _SHOWN_MAX = 60
 _WORD_MAX = 64
 _PART_MIN = 3
-_EXAMPLES = {"duration": "8s", "signal": "QUIT", "statuses": "143", "path": "/dev/stdout"}
+_EXAMPLES = {"signal": "QUIT", "statuses": "143", "rewrites": "TERM:QUIT", "path": "/dev/stdout"}
 
 
 def help_text(columns: int = 80, colour: bool = False) -> str:  # noqa: FBT001, FBT002 - callers name it
@@ -63,9 +91,9 @@ def help_text(columns: int = 80, colour: bool = False) -> str:  # noqa: FBT001, 
     width = min(max(columns, _COLUMNS_MIN), _COLUMNS_MAX)
 
     def row(left: str, right: str, left_width: int) -> list[str]:
-        indent = " " * left_width
-        lines = textwrap.wrap(right, width, initial_indent=indent, subsequent_indent=indent)
-        return [f"  {left}".ljust(left_width) + lines[0][left_width:], *lines[1:]]
+        first = f"  {left}  ".ljust(left_width)
+        lines = textwrap.wrap(right, width, initial_indent=" " * len(first), subsequent_indent=" " * left_width)
+        return [first + lines[0][len(first) :], *lines[1:]]
 
     def heading(title: str) -> list[str]:
         return ["", f"\033[1m{title}\033[0m" if colour else title]
@@ -76,6 +104,10 @@ def help_text(columns: int = 80, colour: bool = False) -> str:  # noqa: FBT001, 
     ]
     for group, title in GROUPS.items():
         lines += heading(title)
+        if group == "about":
+            about = [invocation(option) for option in options.OPTIONS if option.group == group]
+            lines += row("   ".join(about), "show it and leave", _LEFT)
+            continue
         for option in options.OPTIONS:
             if option.group == group:
                 default = f" [{option.default}]" if option.default else ""
@@ -88,6 +120,13 @@ def help_text(columns: int = 80, colour: bool = False) -> str:  # noqa: FBT001, 
     return "\n".join(lines) + "\n"
 
 
+def text_of(action: str) -> str:
+    """Return what is shown for an option that ends the parsing: "help", "version" or "licence"."""
+    if action == "licence":
+        return LICENCE
+    return help_text() if action == "help" else version_text()
+
+
 def version_text() -> str:
     """Return the text of --version with its last newline."""
     return f"pyinit {__version__}\n"
@@ -95,7 +134,7 @@ def version_text() -> str:
 
 def invocation(option: options.Option) -> str:
     """Return how an option is written: `-h, --help`, `--grace DURATION`."""
-    short = f"-{option.short}, " if option.short else ""
+    short = f"-{option.short[0]}, " if option.short else ""
     value = f" {option.metavar}" if option.takes_value else ""
     return f"{short}--{option.name}{value}"
 
@@ -140,11 +179,11 @@ def bad_value(option: options.Option, text: str, label: str, reason: str) -> str
         hint = f"; for several write {label} again"
     else:
         word, candidates = text, option.choices
-        if option.kind == "signal":
+        if option.kind in ("signal", "signals"):
             word = text.upper().removeprefix("SIG")
             candidates = tuple(name for name in signames.NUMBERS if name.isalpha())
         near = suggest(word, candidates)
-        if near:
+        if near and near != word:
             hint = f" (did you mean {near}?)"
     return f"{label}: {shown(text)} is {reason}{hint}"
 

@@ -19,9 +19,22 @@ _DIGITS_MAX = 9
 
 _NO_DURATION = "not a duration; write for example 8, 8s, 500ms or 1m30s"
 _TOO_LONG = "too long; the longest duration is 24h"
+_NO_REWRITE = "not a rewrite; write FROM:TO, for example TERM:QUIT, or HUP:0 to swallow it"
 _NO_STATUS = "not an exit status; write a number from 0 to 255"
 _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off")
+
+_NEVER_SEEN = {
+    9: "not possible: SIGKILL cannot be caught; write another signal",
+    17: "not possible: SIGCHLD tells pyinit of ends; write another signal",
+    19: "not possible: SIGSTOP cannot be caught; write another signal",
+}
+
+# What C calls space, and the range of its long and int.
+_C_SPACE = " \t\n\v\f\r"
+_LONG_MAX = 2**63 - 1
+_INT_SIGN = 2**31
+_LONG_DIGITS_MAX = 19
 
 
 def duration(text: str) -> float:
@@ -53,6 +66,54 @@ def duration(text: str) -> float:
 def signal(text: str) -> int:
     """Return the number, 1 to 64, of a signal such as `TERM`, `SIGTERM`, `15` or `RTMIN+3`."""
     return signames.number(text)
+
+
+def stop_request(text: str) -> int:
+    """Return the number of a signal that can be a stop request; 0 for `none`, which is no signal."""
+    if text.lower() == "none":
+        return 0
+    number = signal(text)
+    if number in _NEVER_SEEN:
+        raise ValueError(_NEVER_SEEN[number])
+    return number
+
+
+def rewrite(text: str) -> "tuple[int, int]":
+    """Return the two signals of `FROM:TO`; TO is 0 when FROM is to be swallowed."""
+    before, _, after = text.partition(":")
+    try:
+        numbers = signal(before), 0 if after == "0" else signal(after)
+    except ValueError:
+        raise ValueError(_NO_REWRITE) from None
+    if numbers[0] in _NEVER_SEEN:
+        raise ValueError(_NEVER_SEEN[numbers[0]])
+    return numbers
+
+
+def level(verbosity: int) -> str:
+    """Return the log level that tells as much as tini's verbosity, which is 1 unless asked for more."""
+    return ("error", "warning", "info", "debug")[min(max(verbosity, 0), 3)]
+
+
+def c_long(text: str) -> "tuple[int, str]":
+    """Read a long from the start of `text` as strtol(3) does, for the peers' numbers; return it and the rest.
+
+    Where no number begins, it is 0 and the rest is all of `text`.
+    """
+    rest = text.lstrip(_C_SPACE)
+    sign = rest[:1] if rest[:1] in ("+", "-") else ""
+    after = rest[len(sign) :].lstrip(_DIGITS)
+    digits = rest[len(sign) : len(rest) - len(after)]
+    if not digits:
+        return 0, text
+    digits = digits.lstrip("0") or "0"
+    number = int(digits) if len(digits) <= _LONG_DIGITS_MAX else _LONG_MAX + 1
+    return max(-number, -_LONG_MAX - 1) if sign == "-" else min(number, _LONG_MAX), after
+
+
+def c_int(number: int) -> int:
+    """Return what is left of a long in an int."""
+    return (number + _INT_SIGN) % (2 * _INT_SIGN) - _INT_SIGN
 
 
 def status(text: str) -> int:

@@ -4,13 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyinit import options, signames, values
+from pyinit import options, signames, usage, values
 
 DEFAULTS = {
     "until": "service",
     "grace_s": 8.0,
     "stop_signal": None,
     "ok_exits": frozenset(),
+    "pause": False,
+    "stop_on": frozenset({2, 3, 15}),
+    "rewrite": {},
+    "forward_to": "group",
+    "pdeathsig": None,
     "log_format": "auto",
     "log_level": "info",
     "log_reaps": False,
@@ -40,11 +45,12 @@ def test_a_command_alone_gets_the_defaults() -> None:
 def test_the_table_and_the_settings_agree() -> None:
     """Each row of the table sets an attribute of Settings, and no name, short or variable is there twice."""
     rows = options.OPTIONS
-    assert {row.setting for row in rows if row.kind != "action"} == set(DEFAULTS)
+    assert {row.setting for row in rows if row.variable} == set(DEFAULTS)
     assert {row.setting for row in rows} <= set(options.Settings.__slots__)
+    assert all(bool(row.gives) == (row.kind == "preset") for row in rows)
     for names in (
         [row.name for row in rows],
-        [row.short for row in rows if row.short],
+        [letter for row in rows for letter in row.short],
         [row.variable for row in rows if row.variable],
     ):
         assert len(names) == len(set(names))
@@ -65,6 +71,30 @@ FLAGS = [
     (["--stop-signal", "64"], "stop_signal", 64),
     (["--ok-exit", "143"], "ok_exits", frozenset({143})),
     (["--ok-exit=143", "--ok-exit", "0"], "ok_exits", frozenset({0, 143})),
+    (["-e143", "-e", "0"], "ok_exits", frozenset({0, 143})),
+    (["--stop-on", "USR1"], "stop_on", frozenset({10})),
+    (["--stop-on", "USR1,term", "--stop-on=RTMIN+3"], "stop_on", frozenset({10, 15, 37})),
+    (["--stop-on", "none"], "stop_on", frozenset()),
+    (["--stop-on", "none", "--stop-on", "HUP"], "stop_on", frozenset({1})),
+    (["--rewrite", "TERM:QUIT"], "rewrite", {15: 3}),
+    (["--rewrite=15:3", "-r", "SIGHUP:0", "-rRTMIN+1:usr2"], "rewrite", {15: 3, 1: 0, 35: 12}),
+    (["-r15:2", "-r", "15:3"], "rewrite", {15: 3}),
+    (["-r", "TERM:KILL"], "rewrite", {15: 9}),
+    (["--forward-to", "tree"], "forward_to", "tree"),
+    (["--forward-to=main"], "forward_to", "main"),
+    (["--forward-to", "roots", "-g"], "forward_to", "group"),
+    (["-g", "--forward-to", "roots"], "forward_to", "roots"),
+    (["--group"], "forward_to", "group"),
+    (["--parent-death-signal", "KILL"], "pdeathsig", 9),
+    (["-p", "SIGTERM"], "pdeathsig", 15),
+    (["-p15"], "pdeathsig", 15),
+    (["--no-pause"], "pause", False),
+    (["-v"], "log_level", "debug"),
+    (["-vvv"], "log_level", "debug"),
+    (["--verbose"], "log_level", "debug"),
+    (["-v", "--log-level", "error"], "log_level", "error"),
+    (["-w"], "log_reaps", True),
+    (["-svw", "--log-level=info"], "log_reaps", True),
     (["--log-format", "json"], "log_format", "json"),
     (["--log-level=error"], "log_level", "error"),
     (["--log-reaps"], "log_reaps", True),
@@ -87,8 +117,103 @@ def test_a_flag_sets_its_setting(argv: list[str], setting: str, value: object, e
     settings = options.parse([*argv, *end, "true"], {})
 
     assert settings_of(settings) == {**DEFAULTS, setting: value}
-    assert settings.sources == {**dict.fromkeys(DEFAULTS, "default"), setting: "flag"}
+    assert settings.sources[setting] == "flag"
     assert settings.command == ["true"]
+    assert settings.main_group == "own"
+
+
+@pytest.mark.parametrize("argv", [["-s"], ["--subreaper"], ["-sss"]])
+def test_a_subreaper_it_is_anyway(argv: list[str]) -> None:
+    """The -s of tini is taken, and changes nothing."""
+    settings = options.parse([*argv, "true"], {})
+    assert settings_of(settings) == DEFAULTS
+    assert settings.subreaper
+
+
+def test_under_its_own_name_pyinit_takes_nobodys_place() -> None:
+    """What only the peers' names change is pyinit's own without them."""
+    settings = options.parse(["true"], {})
+    assert (settings.persona, settings.name, settings.subreaper, settings.rest) == ("pyinit", "pyinit", True, "stop")
+    assert (settings.main_group, settings.main_session, settings.error_status) == ("own", "auto", 125)
+    assert not settings.unblock_signals
+    assert not settings.self_stop
+
+
+@pytest.mark.parametrize(
+    ("argv", "environ", "alone", "whom"),
+    [
+        (["-c"], {}, True, "main"),
+        (["--single-child"], {}, True, "main"),
+        (["-cv"], {}, True, "main"),
+        (["-g", "-c"], {}, True, "main"),
+        (["-c", "-g"], {}, False, "group"),
+        (["-c", "--forward-to", "tree"], {}, False, "tree"),
+        (["--forward-to", "main"], {}, False, "main"),
+        ([], {b"DUMB_INIT_SETSID": b"0"}, True, "main"),
+        ([], {b"DUMB_INIT_SETSID": b"0", b"TINI_KILL_PROCESS_GROUP": b""}, True, "main"),
+        ([], {b"DUMB_INIT_SETSID": b"00"}, False, "group"),
+        ([], {b"DUMB_INIT_SETSID": b""}, False, "group"),
+        ([], {b"DUMB_INIT_SETSID": b"0", b"PYINIT_FORWARD_TO": b"roots"}, False, "roots"),
+        (["-g"], {b"DUMB_INIT_SETSID": b"0"}, False, "group"),
+    ],
+)
+def test_a_single_child_stays_in_our_group(
+    argv: list[str],
+    environ: dict[bytes, bytes],
+    alone: bool,  # noqa: FBT001
+    whom: str,
+) -> None:
+    """With dumb-init's -c main stays in pyinit's process group and session, unless a later flag says otherwise."""
+    settings = options.parse([*argv, "true"], environ)
+    assert settings.forward_to == whom
+    assert (settings.main_group, settings.main_session) == (("same", "keep") if alone else ("own", "auto"))
+
+
+@pytest.mark.parametrize(
+    ("environ", "level"),
+    [
+        ({b"TINI_VERBOSITY": b"0"}, "error"),
+        ({b"TINI_VERBOSITY": b"1"}, "warning"),
+        ({b"TINI_VERBOSITY": b"2"}, "info"),
+        ({b"TINI_VERBOSITY": b"3"}, "debug"),
+        ({b"TINI_VERBOSITY": b"99999999999999999999"}, "error"),
+        ({b"TINI_VERBOSITY": b"\xff"}, "error"),
+        ({b"TINI_VERBOSITY": b"0", b"DUMB_INIT_DEBUG": b"1"}, "debug"),
+        ({b"DUMB_INIT_DEBUG": b"1"}, "debug"),
+        ({b"DUMB_INIT_DEBUG": b"yes"}, "info"),
+        ({b"CATATONIT_DEBUG": b""}, "debug"),
+        ({b"CATATONIT_DEBUG": b"", b"PYINIT_LOG_LEVEL": b"warning"}, "warning"),
+        ({b"CATATONIT_DEBUG": b"", b"PYINIT_LOG_LEVEL": b""}, "debug"),
+        ({b"CATATONIT_LOG": b"", b"TINI_SUBREAPER": b""}, "info"),
+    ],
+)
+def test_the_variables_of_the_peers_count(environ: dict[bytes, bytes], level: str) -> None:
+    """What asks tini, dumb-init or catatonit to talk, makes pyinit talk; the command still gets these variables."""
+    settings = options.parse(["true"], environ)
+    assert settings.log_level == level
+    assert settings.own_variables == [name for name in environ if name.startswith(b"PYINIT_")]
+    assert options.parse(["--log-level=error", "true"], environ).log_level == "error"
+
+
+@pytest.mark.parametrize(
+    ("argv", "environ", "asks"),
+    [
+        (["-P"], {}, {2, 15}),
+        (["--pause"], {}, {2, 15}),
+        (["-P", "true"], {}, {2, 15}),
+        (["--pause", "--", ""], {}, {2, 15}),
+        ([], {b"PYINIT_PAUSE": b"1"}, {2, 15}),
+        (["-P", "--stop-on", "QUIT"], {}, {3}),
+        (["-P"], {b"PYINIT_STOP_ON": b"USR1 none"}, {10}),
+    ],
+)
+def test_a_pause_needs_no_command(argv: list[str], environ: dict[bytes, bytes], asks: set[int]) -> None:
+    """A pause runs nothing, also where there is a command, and ends at SIGTERM and SIGINT unless told otherwise."""
+    settings = options.parse(argv, environ)
+    assert settings.action == "run"
+    assert settings.pause
+    assert settings.command == []
+    assert settings.stop_on == asks
 
 
 VARIABLES = [
@@ -97,6 +222,14 @@ VARIABLES = [
     (b"PYINIT_STOP_SIGNAL", b"sigquit", "stop_signal", 3),
     (b"PYINIT_OK_EXIT", b"143", "ok_exits", frozenset({143})),
     (b"PYINIT_OK_EXIT", b"1,2 3, 4\t5\n", "ok_exits", frozenset({1, 2, 3, 4, 5})),
+    (b"PYINIT_PAUSE", b"no", "pause", False),
+    (b"PYINIT_STOP_ON", b"HUP", "stop_on", frozenset({1})),
+    (b"PYINIT_STOP_ON", b"HUP,RTMIN 15", "stop_on", frozenset({1, 15, 34})),
+    (b"PYINIT_STOP_ON", b"none", "stop_on", frozenset()),
+    (b"PYINIT_REWRITE", b"TERM:QUIT", "rewrite", {15: 3}),
+    (b"PYINIT_REWRITE", b"TERM:QUIT, HUP:0 10:12", "rewrite", {15: 3, 1: 0, 10: 12}),
+    (b"PYINIT_FORWARD_TO", b"main", "forward_to", "main"),
+    (b"PYINIT_PARENT_DEATH_SIGNAL", b"TERM", "pdeathsig", 15),
     (b"PYINIT_LOG_FORMAT", b"console", "log_format", "console"),
     (b"PYINIT_LOG_LEVEL", b"debug", "log_level", "debug"),
     (b"PYINIT_LOG_FILE", b"/dev/stdout", "log_file", "/dev/stdout"),
@@ -119,10 +252,10 @@ def test_a_variable_sets_its_setting(variable: bytes, text: bytes, setting: str,
 
 
 def test_each_option_but_the_actions_has_a_tested_variable() -> None:
-    """No option is left without a variable; --help and --version have none."""
+    """No option is left without a variable; what ends the parsing or stands for another option has none."""
     tested = {variable.decode() for variable, *_ in VARIABLES}
-    assert {row.variable for row in options.OPTIONS if row.kind != "action"} == tested
-    assert [row.variable for row in options.OPTIONS if row.kind == "action"] == [None, None]
+    assert {row.variable for row in options.OPTIONS if row.variable} == tested
+    assert {row.kind for row in options.OPTIONS if not row.variable} == {"action", "preset"}
 
 
 @pytest.mark.parametrize("row", [row for row in options.OPTIONS if row.variable], ids=lambda row: row.name)
@@ -180,6 +313,12 @@ def test_options_end_at_the_first_operand(argv: list[str], command: list[str]) -
 @pytest.mark.parametrize(
     ("argv", "action"),
     [
+        (["-l"], "licence"),
+        (["-L"], "licence"),
+        (["--licence"], "licence"),
+        (["-gVz"], "version"),
+        (["-vh"], "help"),
+        (["-help"], "help"),
         (["-h"], "help"),
         (["--help"], "help"),
         (["-V"], "version"),
@@ -195,7 +334,9 @@ def test_help_and_version_end_the_parsing(argv: list[str], action: str) -> None:
     """Who asks for help gets it, whatever else is wrong with values, variables or what follows."""
     settings = options.parse(argv, {b"PYINIT_GRACE": b"bad"})
 
-    assert settings.action == action
+    assert settings.action == "print"
+    assert settings.print_text == usage.text_of(action)
+    assert (settings.print_fd, settings.exit_status) == (1, 0)
     assert settings.command == []
 
 
@@ -289,7 +430,7 @@ def test_nothing_but_a_usage_error_comes_out(argv: list[str], environ: dict[byte
         assert message.encode()
         assert len(message) < 1000
         return
-    if settings.action == "run":
+    if settings.action == "run" and not settings.pause:
         assert settings.command
         assert settings.command[0]
         assert argv[len(argv) - len(settings.command) :] == settings.command

@@ -15,7 +15,11 @@ sys.path.insert(0, sys.argv[1])
 from pyinit import options
 import posix
 try:
-    settings = options.parse(sys.argv[2:], posix.environ)
+    if sys.argv[2] in options.PEERS:
+        from pyinit import peers
+        settings = peers.parse(sys.argv[2], sys.argv[3:], posix.environ)
+    else:
+        settings = options.parse(sys.argv[2:], posix.environ)
     settings.unknown_variables
 except options.UsageError:
     pass
@@ -40,7 +44,17 @@ def test_a_parse_imports_nothing_but_our_own() -> None:
     """Starting a command loads three small modules of ours and no module of the standard library."""
     ours = {"pyinit", "pyinit.options", "pyinit.signames", "pyinit.values"}
     assert imported_by("--grace", "5", "--stop-signal=QUIT", "--ok-exit", "143", "--log-reaps", "--", "true") == ours
-    assert imported_by("--help") == ours
+    assert imported_by("-gvr15:3", "--stop-on", "TERM,HUP", "--", "true") == ours
+
+
+def test_a_parse_under_another_name_imports_one_more() -> None:
+    """The command lines of all peers are one small module; their texts are loaded only to be shown."""
+    ours = {"pyinit", "pyinit.options", "pyinit.signames", "pyinit.values", "pyinit.peers"}
+    assert imported_by("tini", "-gve3", "-p", "SIGKILL", "true") == ours
+    assert imported_by("docker-init", "--", "true") == ours
+    assert imported_by("dumb-init", "-c", "--rewrite=15:3", "true") == ours
+    assert imported_by("catatonit", "-P") == ours
+    assert imported_by("tini", "-h") == {*ours, "pyinit.peers_texts"}
 
 
 def test_the_texts_are_loaded_for_messages_only() -> None:

@@ -8,6 +8,7 @@ import pytest
 import pyinit
 from pyinit import options, usage
 
+SWITCHING = Path(__file__).parents[2] / "docs" / "switching.md"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "exit-status.md"
 
 
@@ -31,15 +32,32 @@ def test_help_fits_the_terminal(columns: int) -> None:
 
 def test_help_tells_each_option() -> None:
     """Each row of the table is there once, with its text, value and default; and no text without a row."""
-    assert set(usage.TEXTS) == {row.name for row in options.OPTIONS}
-    assert set(usage.GROUPS) == {row.group for row in options.OPTIONS}
+    shown = [row for row in options.OPTIONS if row.group]
+    assert set(usage.TEXTS) == {row.name for row in shown if row.group != "about"}
+    assert set(usage.GROUPS) == {row.group for row in shown}
     text = usage.help_text()
-    for row in options.OPTIONS:
+    for row in shown:
+        if row.group == "about":
+            assert f"  {usage.invocation(row)}  " in text
+            continue
         line = next(line for line in text.splitlines() if line.startswith(f"  {usage.invocation(row)}  "))
         assert usage.TEXTS[row.name] in line
         assert all(choice in line for choice in row.choices)
         if row.default:
             assert line.endswith(f"[{row.default}]")
+
+
+def test_help_tells_what_has_no_line_of_its_own() -> None:
+    """An option that stands for another one is told there; -s, which changes nothing, in a sentence."""
+    lines = usage.help_text().splitlines()
+    hidden = [row for row in options.OPTIONS if not row.group]
+    assert {row.short for row in hidden} == {"g", "s", "v"}
+    for row in hidden:
+        meant = [option.name for option in options.OPTIONS if option.setting == row.setting and option.variable]
+        if meant:
+            assert [line for line in lines if f"--{meant[0]} " in line and f"{row.gives} (-{row.short})" in line]
+        else:
+            assert f"tini's -{row.short} is how pyinit is anyway" in usage.help_text()
 
 
 def test_help_tells_variables_and_statuses() -> None:
@@ -48,12 +66,6 @@ def test_help_tells_variables_and_statuses() -> None:
     assert "PYINIT_STOP_SIGNAL" in text
     for status, meaning in usage.EXIT_STATUSES:
         assert re.search(rf"^  {re.escape(status)} +{re.escape(meaning)}$", text, re.MULTILINE)
-
-
-def test_the_last_two_options_have_no_variable() -> None:
-    """The sentence in the help about variables stays true."""
-    assert "all but the last two options" in " ".join(usage.help_text().split())
-    assert [row.variable is None for row in options.OPTIONS[-3:]] == [False, True, True]
 
 
 def test_help_in_colour_is_the_same_text() -> None:
@@ -71,9 +83,22 @@ def test_the_document_has_the_same_statuses() -> None:
     assert {status for status, _ in usage.EXIT_STATUSES} <= documented
 
 
+def test_the_document_tells_each_short_option() -> None:
+    """docs/switching.md has a row for each letter, with the long option that it stands for."""
+    rows = re.findall(r"^\| (`-[^|]+`) \| [^|]+ \| `--([a-z-]+)", SWITCHING.read_text(), re.MULTILINE)
+    documented = {letter: name for cell, name in rows for letter in re.findall(r"`-([a-zA-Z])[ `]", cell)}
+    assert documented == {letter: option.name for option in options.OPTIONS for letter in option.short}
+
+
+def test_the_licence_is_the_one_of_the_repository() -> None:
+    """What --licence shows is the file that is shipped."""
+    assert usage.text_of("licence") == (Path(__file__).parents[2] / "LICENSE").read_text()
+
+
 def test_version() -> None:
     """The version is the package's."""
-    assert usage.version_text() == f"pyinit {pyinit.__version__}\n"
+    assert usage.text_of("help") == usage.help_text()
+    assert usage.text_of("version") == usage.version_text() == f"pyinit {pyinit.__version__}\n"
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,27 @@ class KillChildren:
     __slots__ = ()
 
 
+class GiveTerminal:
+    """Make main's process group the terminal's foreground group, if the foreground is pyinit's."""
+
+    __slots__ = ()
+
+
+class TakeTerminal:
+    """Make pyinit's process group the terminal's foreground group again, if the foreground is main's."""
+
+    __slots__ = ()
+
+
+class StopSelf:
+    """Stop pyinit itself with this signal; it goes on when SIGCONT comes, which is then taken as any other signal."""
+
+    __slots__ = ("signo",)
+
+    def __init__(self, signo: int) -> None:
+        self.signo = signo
+
+
 class Inspect:
     """Look at these processes; `Inspected` is the answer."""
 
@@ -119,6 +140,9 @@ if TYPE_CHECKING:
         | SignalDescendant
         | SignalEveryone
         | KillChildren
+        | GiveTerminal
+        | TakeTerminal
+        | StopSelf
         | Inspect
         | Walk
         | Reap

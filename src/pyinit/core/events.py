@@ -10,12 +10,21 @@ if TYPE_CHECKING:
 
 
 class Started:
-    """Main is running."""
+    """Main is running; None: there is no main, only what comes to be adopted (--pause)."""
 
     __slots__ = ("main",)
 
-    def __init__(self, main: Process) -> None:
+    def __init__(self, main: Process | None) -> None:
         self.main = main
+
+
+class Stopped:
+    """Main has been stopped by a signal (waitid(2), CLD_STOPPED). Only told where there is a terminal."""
+
+    __slots__ = ("signo",)
+
+    def __init__(self, signo: int) -> None:
+        self.signo = signo
 
 
 class Signalled:
@@ -111,4 +120,4 @@ class Undeliverable:
 
 
 if TYPE_CHECKING:
-    Event = Started | Signalled | Adopted | Ended | Settled | TimeUp | Inspected | Walked | Undeliverable
+    Event = Started | Stopped | Signalled | Adopted | Ended | Settled | TimeUp | Inspected | Walked | Undeliverable

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from pyinit.core import events
-from pyinit.core.actions import Exit, Reap, Report, SignalChild, SignalGroup
+from pyinit.core.actions import Exit, Reap, Report, SignalGroup
+from pyinit.core.forwarding import Forwarding
+from pyinit.core.jobs import Jobs
 from pyinit.core.model import (
+    ADOPTED,
+    EXITED,
     KILLED,
+    MAIN,
+    REST_SIGNAL,
+    REST_STOP,
     SIGCHLD,
+    SIGCONT,
+    SIGINT,
     SIGKILL,
     SIGTERM,
+    SUCCESSOR,
+    TO_MAIN,
     UNTIL_ALL,
     UNTIL_MAIN,
     UNTIL_SERVICE,
@@ -52,17 +63,21 @@ class Machine:
         self.status: int | None = None
         self.reaped = 0
         self.adopted = 0
-        self.forwarded = 0
         self.killed = 0
         self._started_at = 0.0
         self._decision: tuple[str, Process | None, End | None] | None = None
+        self._asked: tuple[str, Process | None, End | None] | None = None
         self._last: tuple[str, Process | None, End | None] | None = None
+        self._leaving = False
         self._stop: Stop | None = None
         self._kill: Kill | None = None
+        self._forwarding = Forwarding(policy, self.roster)
+        self._jobs = Jobs(policy, self.roster)
         self._undeliverable: set[tuple[int, int]] = set()
         # Each handler takes its own type of event, which the type of the table cannot say.
         self._handlers: dict[type, Callable[[Any, float], list[Action]]] = {
             events.Started: self._on_started,
+            events.Stopped: self._on_stopped,
             events.Signalled: self._on_signalled,
             events.Adopted: self._on_adopted,
             events.Ended: self._on_ended,
@@ -91,9 +106,13 @@ class Machine:
     # -- what happened ------------------------------------------------------------------------------------------
 
     def _on_started(self, event: events.Started, now: float) -> list[Action]:
-        self.roster.start(event.main)
-        self.phase = RUNNING
         self._started_at = now
+        self.phase = RUNNING
+        if event.main is None:
+            self.phase = HOLDING
+            self._decide("pause", None, End(EXITED, 0))
+        else:
+            self.roster.start(event.main)
         policy = self._policy
         facts: dict[str, object] = {"main": event.main, "until": policy.until, "grace_s": policy.grace_s}
         return [Report("pyinit.started", facts)]
@@ -101,33 +120,26 @@ class Machine:
     def _on_signalled(self, event: events.Signalled, now: float) -> list[Action]:
         if event.signo == SIGCHLD:
             return []
-        if event.signo in self._policy.stop_on:
-            if self.phase in (STOPPING, KILLING):
-                return [Report("stop.repeated", {"signal": event.signo, "sender_pid": event.sender_pid})]
-            return self._begin_stop("signal", now, asked=event)
-        return self._forward(event)
-
-    def _forward(self, event: events.Signalled) -> list[Action]:
-        actions: list[Action] = []
-        targets: list[int] = []
-        main = self.roster.main
-        if self.phase == KILLING or main is None:
+        signo = self._forwarding.rewrite(event.signo)
+        if signo in self._policy.stop_on:
+            return self._asked_to_stop(event, signo, now)
+        if self.phase == KILLING:
             return []
-        if self.roster.main_alive:
-            actions.append(SignalGroup(main.pgid, event.signo))
-            targets.append(-main.pgid)
-        else:
-            for process in self.roster.successors:
-                actions.append(SignalChild(process, event.signo))
-                targets.append(process.pid)
-        self.forwarded += 1
-        facts: dict[str, object] = {
-            "signal": event.signo,
-            "sender_pid": event.sender_pid,
-            "sender_uid": event.sender_uid,
-            "targets": targets,
-        }
-        return [*actions, Report("signal.forwarded", facts)]
+        first = self._jobs.continued() if signo == SIGCONT else []
+        return [*first, *self._forwarding.forward(event, signo)]
+
+    def _asked_to_stop(self, event: events.Signalled, signo: int, now: float) -> list[Action]:
+        """Begin to stop; a stop asked for twice is one stop, but for who presses Ctrl-C twice."""
+        if self._stop is None:
+            self._asked = ("signal", None, None)
+            return self._begin_stop("signal", now, asked=event, signo=signo)
+        actions: list[Action] = [Report("stop.repeated", {"signal": event.signo, "sender_pid": event.sender_pid})]
+        if signo == SIGINT and self._stop.signo == SIGINT and self._kill is None:
+            actions += self._begin_kill(now)
+        return actions
+
+    def _on_stopped(self, event: events.Stopped, now: float) -> list[Action]:
+        return self._jobs.stopped(event.signo, now)
 
     def _on_adopted(self, event: events.Adopted, now: float) -> list[Action]:
         del now
@@ -150,20 +162,21 @@ class Machine:
         role, escaped = self.roster.role(process), self.roster.escaped(process)
         if process.pid not in self.roster:
             self.adopted += 1  # it came and ended between two looks
-        was_successor = role == "successor"
-        was_main = role == "main"
         self.roster.end(process, end)
         if self._kill is not None:
             self._kill.ended(now)
             self.killed += end.kind == KILLED and end.value == SIGKILL
-        bad = not end.good and role in ("main", "successor")
-        severity = "warning" if bad and self._stop is None else None
+        bad = not end.good and role in {MAIN, SUCCESSOR}
+        severity = None
+        if self._stop is None and not end.good:
+            # A bad end is told: a decider's with emphasis, that of a helper which got away for who looks for it.
+            severity = {MAIN: "warning", SUCCESSOR: "warning", ADOPTED: "info"}.get(role)
         actions: list[Action] = []
         if bad:
             self._decide(role, process, end)
-        if was_main:
+        if role == MAIN:
             actions += self._main_ended(process, end, now)
-        elif was_successor and self.phase in {RUNNING, HOLDING}:
+        elif role == SUCCESSOR and self.phase in {RUNNING, HOLDING}:
             actions += self._successor_ended(process, end, now)
         self.roster.forget(process.pid)
         self.reaped += 1
@@ -172,17 +185,24 @@ class Machine:
 
     def _main_ended(self, main: Process, end: End, now: float) -> list[Action]:
         """Stop if main's end asks for it. Main is a zombie still: its number stands for its group."""
+        actions = self._jobs.main_ended()
         if self._stop is not None and self._kill is None:
-            return [*self._stop.group(now), *self._stop.roots()]
+            return [*actions, *self._stop.group(now), *self._stop.roots()]
         if self.phase != RUNNING:
-            return []
+            return actions
+        if self._policy.rest != REST_STOP:
+            self._decide("main", main, end)
+            self._leaving = True
+            if self._policy.rest == REST_SIGNAL:
+                actions.append(SignalGroup(main.pgid, self._forwarding.rewrite(SIGTERM)))
+            return actions
         until = self._policy.until
         if until == UNTIL_MAIN or (until == UNTIL_SERVICE and not end.good):
             self._decide("main", main, end)
-            return self._begin_stop("main", now, process=main, end=end)
+            return [*actions, *self._begin_stop("main", now, process=main, end=end)]
         # What it leaves is the service from this moment on; the record waits until all that ends with it is told.
         self.roster.promote(self.roster.candidates)
-        return []
+        return actions
 
     def _successor_ended(self, process: Process, end: End, now: float) -> list[Action]:
         if not end.good:
@@ -200,7 +220,8 @@ class Machine:
 
     def _on_settled(self, event: events.Settled, now: float) -> list[Action]:
         self.roster.settle()
-        if self.roster.main_end is not None and event.childless:
+        over = self.roster.main_end is not None or (self.roster.main is None and self._stop is not None)
+        if over and (event.childless or self._leaving):
             return self._leave(now)
         if self._kill is not None:
             return self._kill.everybody()
@@ -228,7 +249,9 @@ class Machine:
     def _on_time_up(self, event: events.TimeUp, now: float) -> list[Action]:
         del event
         if self._kill is not None:
-            return self._give_up(now) if now >= self._kill.deadline else []
+            if now < self._kill.deadline:
+                return []
+            return self._kill.look_deeper(now) or self._give_up(now)
         if self._stop is None:
             return []
         if now >= self._stop.kill_at:
@@ -244,9 +267,10 @@ class Machine:
     def _on_walked(self, event: events.Walked, now: float) -> list[Action]:
         if self._kill is not None:
             return self._kill.walked(event.processes, self.roster)
+        actions = self._forwarding.walked(event.processes)
         if self._stop is not None:
-            return self._stop.walked(event.processes, now)
-        return []
+            actions += self._stop.walked(event.processes, now)
+        return actions
 
     def _on_undeliverable(self, event: events.Undeliverable, now: float) -> list[Action]:
         del now
@@ -266,20 +290,23 @@ class Machine:
         if self._decision is None:
             self._decision = (reason, process, end)
 
-    def _begin_stop(
+    def _begin_stop(  # noqa: PLR0913  # what the record says of it
         self,
         reason: str,
         now: float,
         *,
         asked: events.Signalled | None = None,
+        signo: int | None = None,
         process: Process | None = None,
         end: End | None = None,
     ) -> list[Action]:
         policy = self._policy
-        signo = policy.stop_signal or (asked.signo if asked is not None else SIGTERM)
+        signo = policy.stop_signal or signo or self._forwarding.rewrite(SIGTERM) or SIGTERM
         self.phase = STOPPING
         instead = SIGTERM if policy.stop_signal is None and signo != SIGTERM else None
-        self._stop = Stop(self.roster, signo, policy.grace_s, now, instead=instead)
+        self._stop = Stop(
+            self.roster, signo, policy.grace_s, now, instead=instead, to_main=policy.forward_to == TO_MAIN
+        )
         facts: dict[str, object] = {
             "reason": reason,
             "signal": asked.signo if asked is not None else None,
@@ -319,11 +346,12 @@ class Machine:
 
     def _leave(self, now: float) -> list[Action]:
         self.phase = DONE
-        decision = self._decision or self._last or ("main", self.roster.main, self.roster.main_end)
-        reason, process, end = decision
+        reason, process, end = (
+            self._decision or self._asked or self._last or ("main", self.roster.main, self.roster.main_end)
+        )
+        status = end.status if end is not None else 0
         if self._decision is None and (self.roster.main_alive or self.roster.successors):
-            end = None
-        status = end.status if end is not None else 128 + SIGKILL
+            status = 128 + SIGKILL  # who would have to say that all went well has not ended
         if status in self._policy.ok_exits:
             status = 0
         self.status = status
@@ -334,7 +362,7 @@ class Machine:
             "end": end,
             "reaped": self.reaped,
             "adopted": self.adopted,
-            "forwarded": self.forwarded,
+            "forwarded": self._forwarding.count,
             "killed": self.killed,
             "duration_s": now - self._started_at,
         }

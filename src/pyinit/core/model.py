@@ -4,16 +4,21 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 # The signals that have a meaning for the core. Numbers of signal(7) for x86 and ARM; the shell checks at its
 # start that they are the running kernel's.
+SIGHUP = 1
 SIGINT = 2
 SIGQUIT = 3
 SIGKILL = 9
 SIGTERM = 15
 SIGCHLD = 17
 SIGCONT = 18
+SIGSTOP = 19
+SIGTSTP = 20
+SIGTTIN = 21
+SIGTTOU = 22
 
 # Why a process is no longer there, as waitid(2) says it in si_code.
 EXITED = "exited"
@@ -30,6 +35,22 @@ FOREIGN = "foreign"
 UNTIL_MAIN = "main"
 UNTIL_SERVICE = "service"
 UNTIL_ALL = "all"
+
+# Whom a signal is forwarded to while main lives.
+TO_MAIN = "main"
+TO_GROUP = "group"
+TO_ROOTS = "roots"
+TO_TREE = "tree"
+
+# What becomes of what is left when main ends and pyinit is neither PID 1 nor a subreaper.
+REST_STOP = "stop"
+REST_SIGNAL = "signal"
+REST_LEAVE = "leave"
+
+# pyinit's controlling terminal: none; one that a shell above manages; its own (it is a session leader, or PID 1).
+NO_TERMINAL = "none"
+SHELL_TERMINAL = "shell"
+OWN_TERMINAL = "own"
 
 
 class Process:
@@ -149,9 +170,26 @@ class Policy:
         stop_on: the signals that ask for a stop.
         ok_exits: statuses that count as 0.
         pid1: True when pyinit is the init of its PID namespace.
+        rewrite: what a signal that comes becomes before anything else is done with it; 0 swallows it.
+        forward_to: TO_MAIN, TO_GROUP, TO_ROOTS or TO_TREE.
+        terminal: NO_TERMINAL, SHELL_TERMINAL or OWN_TERMINAL.
+        rest: REST_STOP, REST_SIGNAL or REST_LEAVE.
+        self_stop: True when pyinit stops itself after it has forwarded a terminal stop signal.
     """
 
-    __slots__ = ("grace_s", "ok_exits", "pid1", "stop_on", "stop_signal", "until")
+    __slots__ = (
+        "forward_to",
+        "grace_s",
+        "ok_exits",
+        "pid1",
+        "rest",
+        "rewrite",
+        "self_stop",
+        "stop_on",
+        "stop_signal",
+        "terminal",
+        "until",
+    )
 
     def __init__(  # noqa: PLR0913  # one for each option
         self,
@@ -162,6 +200,11 @@ class Policy:
         stop_on: Iterable[int] = (SIGTERM, SIGINT, SIGQUIT),
         ok_exits: Iterable[int] = (),
         pid1: bool = False,
+        rewrite: Mapping[int, int] | None = None,
+        forward_to: str = TO_GROUP,
+        terminal: str = NO_TERMINAL,
+        rest: str = REST_STOP,
+        self_stop: bool = False,
     ) -> None:
         self.until = until
         self.grace_s = grace_s
@@ -169,3 +212,8 @@ class Policy:
         self.stop_on = frozenset(stop_on)
         self.ok_exits = frozenset(ok_exits)
         self.pid1 = pid1
+        self.rewrite = dict(rewrite or {})
+        self.forward_to = forward_to
+        self.terminal = terminal
+        self.rest = rest
+        self.self_stop = self_stop

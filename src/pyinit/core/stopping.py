@@ -44,8 +44,18 @@ class Stop:
     adopted from now on when it comes.
     """
 
-    def __init__(self, roster: Roster, signo: int, grace_s: float, now: float, *, instead: int | None = None) -> None:
+    def __init__(  # noqa: PLR0913  # what the policy says of a stop
+        self,
+        roster: Roster,
+        signo: int,
+        grace_s: float,
+        now: float,
+        *,
+        instead: int | None = None,
+        to_main: bool = False,
+    ) -> None:
         self._roster = roster
+        self._to_main = to_main
         self.signo = signo
         # What a process gets that ignores the signal: background jobs of a script ignore SIGINT and SIGQUIT.
         self._instead = instead
@@ -57,6 +67,7 @@ class Stop:
         self._group: int | None = None
         self._group_at = 0.0
         self._escalated = False
+        self._walking = False
 
     @property
     def deadline(self) -> float:
@@ -67,6 +78,8 @@ class Stop:
         """Signal main's group while main lives (or is a zombie that pins the number), else each root."""
         main = self._roster.main
         if self._roster.main_alive and main is not None:
+            if self._to_main:
+                return [self._signal(main), Inspect([main])]
             self._signalled.add(main.identity)
             return [*self.group(now), Inspect([main])]
         return self.roots()
@@ -74,7 +87,7 @@ class Stop:
     def group(self, now: float) -> list[Action]:
         """Signal main's process group, once."""
         main = self._roster.main
-        if main is None or self._group is not None:
+        if main is None or self._group is not None or self._to_main:
             return []
         self._group = main.pgid
         self._group_at = now
@@ -82,10 +95,10 @@ class Stop:
 
     def roots(self) -> list[Action]:
         """Signal each root that has not had the signal, and look which of them ignore it."""
-        chosen = [process for process in self._roster.alive if not self._has_it(process)]
-        actions = [self._signal(process) for process in chosen]
-        if chosen:
-            actions.append(Inspect(chosen))
+        left = [process for process in self._roster.alive if process.identity not in self._signalled]
+        actions = [self._signal(process) for process in left if not self._has_it(process)]
+        if left:
+            actions.append(Inspect(left))
         return actions
 
     def adopted(self, process: Process) -> list[Action]:
@@ -99,6 +112,9 @@ class Stop:
         actions: list[Action] = []
         deeper: list[Process] = []
         for view in views:
+            if not self._has_it(view.process):
+                # It was on file with main's group, and has left it since.
+                actions.append(self._signal(view.process))
             if view.ignores(self.signo):
                 if self._instead is not None and not view.ignores(self._instead):
                     actions.append(self._signal(view.process, self._instead))
@@ -111,7 +127,10 @@ class Stop:
         return actions
 
     def walked(self, processes: Iterable[Process], now: float) -> list[Action]:
-        """Signal everybody who is left and has not had the signal."""
+        """Signal everybody who is left and has not had the signal, if that is what the walk was for."""
+        if not self._walking:
+            return []
+        self._walking = False
         chosen = [process for process in processes if process.state != "Z" and not self._has_it(process)]
         actions = [self._signal(process) for process in chosen]
         if chosen and not self._escalated:
@@ -132,6 +151,7 @@ class Stop:
         if now < self._walk_at:
             return []
         self._walk_at = now + WALK_EVERY_S
+        self._walking = True
         return [Walk()]
 
     def _has_it(self, process: Process) -> bool:
@@ -158,6 +178,7 @@ class Kill:
         self._limit = now + KILL_LIMIT_S
         self.deadline = now + KILL_PATIENCE_S
         self._walking = False
+        self._looked_deeper = pid1
 
     def everybody(self) -> list[Action]:
         """Kill everybody that can be reached now."""
@@ -172,6 +193,14 @@ class Kill:
         if self._walking:
             return []
         self._walking = True
+        return [Walk()]
+
+    def look_deeper(self, now: float) -> list[Action]:
+        """Walk the tree once before giving up: what hangs below a child that does not die can be killed."""
+        if self._looked_deeper:
+            return []
+        self._looked_deeper = True
+        self.deadline = now + KILL_PATIENCE_S
         return [Walk()]
 
     def walked(self, processes: Iterable[Process], roster: Roster) -> list[Action]:

@@ -145,6 +145,10 @@ class Log:
         if self.tap is not None:
             self.tap(line)
 
+    def say(self, text: str) -> None:
+        """Write a line of text that is no record, as the programs say it whose place pyinit takes. Never raises."""
+        self._writer.put(text.encode("utf-8", "surrogateescape"))
+
     def _failed(self, event: str, error: Exception) -> None:
         """Write that a record could not be made. When even this fails (no memory), it counts as dropped."""
         try:

@@ -285,6 +285,10 @@ def _error(facts: Facts, look: Look) -> tuple[str, Keys]:
     return f"an error in pyinit itself ({where}), which goes on: {error}", keys
 
 
+# Why a run was over when no end of a process decided it.
+_LEFT = {"signal": "stopped as asked", "pause": "nothing was to be run"}
+
+
 def _exited(facts: Facts, look: Look) -> tuple[str, Keys]:
     status, reason = facts.get("status", 125), str(facts.get("reason", "?"))
     process, end = facts.get("process"), facts.get("end")
@@ -294,7 +298,7 @@ def _exited(facts: Facts, look: Look) -> tuple[str, Keys]:
         happened = add_end(keys, end)
         told = f"{reason} {name_of(process)} {happened}"
     else:
-        told = reason
+        told = _LEFT.get(reason, reason)
     keys["pyinit.exit.status"] = status
     keys["pyinit.reason"] = reason
     for name in ("reaped", "adopted", "forwarded", "killed", "dropped"):
