@@ -42,7 +42,8 @@ class Roster:
         """Take a root off the living: it is a zombie from now until it is reaped."""
         self._roots.pop(process.pid, None)
         self._fresh.discard(process.pid)
-        if self._is_main(process):
+        if self.main is not None and self._is_main(process):
+            self.main.name = process.name  # it may have executed something else since it was started
             self.main_end = end
 
     def forget(self, pid: int) -> None:
