@@ -170,7 +170,7 @@ def _open_log_file(settings: Settings) -> int:
         return -1
     flags = posix.O_WRONLY | posix.O_APPEND | posix.O_CREAT | posix.O_CLOEXEC | posix.O_NONBLOCK | posix.O_NOCTTY
     try:
-        return posix.open(path, flags, 0o644)
+        return posix.open(path, flags, 0o640)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         shown = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

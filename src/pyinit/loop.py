@@ -82,7 +82,10 @@ class Loop:
         for fd, _ in self._poll.poll(self._timeout()):
             if fd == self._log_fd:
                 self._log.flush()
+        stopping = self._machine.phase in {STOPPING, KILLING}
         self._take_signals()
+        if not stopping and self._machine.phase in {STOPPING, KILLING}:
+            self._more = True  # a stop has begun: look who is there
         now = time.monotonic()
         if self._look_at is not None and now >= self._look_at:
             self._look_at = None

@@ -87,9 +87,11 @@ def _started(facts: Facts, look: Look) -> tuple[str, Keys]:
         "pyinit.until": until,
         "pyinit.grace_s": grace_s,
     }
-    add_process(keys, main, look)
     role = "as PID 1" if mode == "pid1" else "as a subreaper"
     version = keys["pyinit.version"]
+    if main is None:
+        return f"pyinit {version} waits {role}, and reaps until it is asked to stop (--pause)", keys
+    add_process(keys, main, look)
     return f"pyinit {version} started main {name_of(main)} {role}, until {until}, grace {in_seconds(grace_s)}", keys
 
 
@@ -312,8 +314,8 @@ EVENTS = {
     "pyinit.started": Event(
         "info",
         _started,
-        ("pyinit.pid", "pyinit.version", "pyinit.mode", "pyinit.until", "pyinit.grace_s", *_PROCESS),
-        _PROCESS_KNOWN,
+        ("pyinit.pid", "pyinit.version", "pyinit.mode", "pyinit.until", "pyinit.grace_s"),
+        (*_PROCESS, *_PROCESS_KNOWN),
     ),
     "pyinit.degraded": Event("warning", _degraded, ("pyinit.feature", "pyinit.reason", "pyinit.effect")),
     "config.unknown_variable": Event("warning", _unknown_variable, ("pyinit.variable",), ("pyinit.suggestion",)),
