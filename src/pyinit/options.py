@@ -1,25 +1,25 @@
-"""The command line of pyinit: one table of options, and the parser that reads it.
+"""The command line of pyinit: the parser that reads it by the table of options.
 
 This runs before the command is started, so it imports next to nothing: what people read (the texts
 of --help, suggestions) is in `pyinit.usage`, which is loaded only when somebody is to read it.
 """
 
 from pyinit import values
+from pyinit.option_table import OPTIONS, PEERS, WITHOUT_VARIABLE, Option
+from pyinit.settings import Settings
+
+__all__ = ["OPTIONS", "PEERS", "Option", "Settings", "UsageError", "fill", "parse", "read_flags"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-VARIABLE_PREFIX = "PYINIT_"
 _VARIABLE_PREFIX_BYTES = b"PYINIT_"
 
 FLAG = "flag"
 VARIABLE = "variable"
 DEFAULT = "default"
-
-# The names under which pyinit takes another program's place (`pyinit.peers`), and that program.
-PEERS = {"tini": "tini", "docker-init": "tini", "dumb-init": "dumb-init", "catatonit": "catatonit"}
 
 _INT = 2
 _TERM = 15
@@ -34,208 +34,6 @@ class UsageError(Exception):
         """Keep the message; it has neither `pyinit:` in front nor a newline at its end."""
         super().__init__(message)
         self.message = message
-
-
-_WITHOUT_VARIABLE = ("preset", "action")
-_WITHOUT_VALUE = ("switch", "preset", "action")
-_REPEATABLE = ("statuses", "signals", "rewrites")
-
-
-class Option:
-    """One row of the table.
-
-    `name` is the long option without dashes, `setting` the attribute of Settings that it sets.
-    `kind` says how its text becomes a value: "choice", "duration", "signal", "signals", "statuses",
-    "rewrites", "path", "switch" (takes no value, has a --no- form), "preset" (takes no value: stands
-    for another option with the value `gives`) or "action" (takes no value, ends the parsing). The
-    last two have no variable. `group` is where --help has its line, and empty where other lines tell
-    it. `default` is text as one would write it; None is no value. Each letter of `short` is a short
-    form.
-    """
-
-    __slots__ = ("choices", "default", "gives", "group", "kind", "metavar", "name", "setting", "short")
-
-    def __init__(  # noqa: PLR0913, PLR0917 - a row of a table
-        self,
-        name: str,
-        setting: str,
-        kind: str,
-        group: str,
-        metavar: str = "",
-        default: "str | None" = None,
-        choices: "tuple[str, ...]" = (),
-        short: str = "",
-        gives: str = "",
-    ) -> None:
-        """Fill the row; `metavar` stands for the value in texts."""
-        self.name = name
-        self.setting = setting
-        self.kind = kind
-        self.group = group
-        self.metavar = metavar
-        self.default = default
-        self.choices = choices
-        self.short = short
-        self.gives = gives
-
-    @property
-    def takes_value(self) -> bool:
-        """Whether a value follows the option."""
-        return self.kind not in _WITHOUT_VALUE
-
-    @property
-    def repeatable(self) -> bool:
-        """Whether values add up when the option is given again; otherwise the last one wins."""
-        return self.kind in _REPEATABLE
-
-    @property
-    def variable(self) -> "str | None":
-        """The name of the variable that sets the same, `PYINIT_STOP_SIGNAL`, where there is one."""
-        if self.kind in _WITHOUT_VARIABLE:
-            return None
-        return VARIABLE_PREFIX + self.name.upper().replace("-", "_")
-
-
-_ENDS = ("main", "service", "all")
-_TARGETS = ("main", "group", "roots", "tree")
-_FORMATS = ("auto", "json", "console")
-_LEVELS = ("debug", "info", "warning", "error")
-
-OPTIONS = (
-    Option("until", "until", "choice", "life", "END", "service", _ENDS),
-    Option("grace", "grace_s", "duration", "life", "DURATION", "8s"),
-    Option("ok-exit", "ok_exits", "statuses", "life", "N", short="e"),
-    Option("pause", "pause", "switch", "life", short="P"),
-    Option("stop-on", "stop_on", "signals", "signals", "SIG", "TERM,INT,QUIT"),
-    Option("stop-signal", "stop_signal", "signal", "signals", "SIG"),
-    Option("rewrite", "rewrite", "rewrites", "signals", "FROM:TO", short="r"),
-    Option("forward-to", "forward_to", "choice", "signals", "WHOM", "group", _TARGETS),
-    Option("group", "forward_to", "preset", "", short="g", gives="group"),
-    Option("single-child", "forward_to", "preset", "signals", short="c", gives="main"),
-    Option("parent-death-signal", "pdeathsig", "signal", "signals", "SIG", short="p"),
-    Option("subreaper", "subreaper", "preset", "", short="s", gives="yes"),
-    Option("log-format", "log_format", "choice", "log", "FORMAT", "auto", _FORMATS),
-    Option("log-level", "log_level", "choice", "log", "LEVEL", "info", _LEVELS),
-    Option("verbose", "log_level", "preset", "", short="v", gives="debug"),
-    Option("log-reaps", "log_reaps", "switch", "log", short="w"),
-    Option("log-args", "log_args", "switch", "log"),
-    Option("log-file", "log_file", "path", "log", "PATH"),
-    Option("log-schema", "log_schema", "choice", "log", "SCHEMA", "otel", ("otel", "ecs")),
-    Option("help", "action", "action", "about", short="h"),
-    Option("version", "action", "action", "about", short="V"),
-    Option("licence", "action", "action", "about", short="lL"),
-)
-
-
-class Settings:
-    """What one run is asked to do.
-
-    Attributes:
-        action: "run", or "print": write `print_text` to `print_fd` and leave with `exit_status`.
-        command: the command and its arguments; empty when `pause` is set.
-        sources: maps each setting that is an option to "flag", "variable" or "default".
-        own_variables: the names of all PYINIT_ variables that are present: they are ours, and the command does
-            not get them.
-        rewrite: maps a signal to the one that is taken in its place; 0 swallows it.
-        stop_on: the signals that are a stop request.
-        pdeathsig: the signal that pyinit itself gets when its parent ends, or None.
-        persona: whose place is taken: "pyinit", "tini" (docker-init too), "dumb-init" or "catatonit".
-        name: what pyinit was started as, without folders.
-        verbosity: how much a peer's own messages say, counted as that peer does (tini: 1 unless asked for more).
-        subreaper: False where the peer is no subreaper either; matters when pyinit is not PID 1.
-        rest: what happens to what is left when main ends, not as PID 1 and not as a subreaper: "stop" it, "signal"
-            it once (SIGTERM, rewritten, to main's group), or "leave" it.
-        main_group: "own", or "same" when main stays in pyinit's process group.
-        main_session: "auto" is an own session where there is no controlling terminal, "own" an own session that
-            takes the terminal of descriptor 0 along, "keep" is pyinit's session.
-        unblock_signals: True when main starts with no signal blocked, whatever pyinit was started with.
-        self_stop: True when pyinit stops itself after it has forwarded one of those three.
-        error_status: the status when pyinit cannot do its work.
-    """
-
-    __slots__ = (
-        "_unknown",
-        "action",
-        "command",
-        "error_status",
-        "exit_status",
-        "forward_to",
-        "grace_s",
-        "log_args",
-        "log_file",
-        "log_format",
-        "log_level",
-        "log_reaps",
-        "log_schema",
-        "main_group",
-        "main_session",
-        "name",
-        "ok_exits",
-        "own_variables",
-        "pause",
-        "pdeathsig",
-        "persona",
-        "print_fd",
-        "print_text",
-        "rest",
-        "rewrite",
-        "self_stop",
-        "sources",
-        "stop_on",
-        "stop_signal",
-        "subreaper",
-        "unblock_signals",
-        "until",
-        "verbosity",
-    )
-
-    until: str
-    grace_s: float
-    ok_exits: "frozenset[int]"
-    pause: bool
-    stop_on: "frozenset[int]"
-    stop_signal: "int | None"
-    rewrite: "dict[int, int]"
-    forward_to: str
-    pdeathsig: "int | None"
-    log_format: str
-    log_level: str
-    log_reaps: bool
-    log_args: bool
-    log_file: "str | None"
-    log_schema: str
-
-    def __init__(self, action: str = "run", text: str = "", fd: int = 1, status: int = 0) -> None:
-        """Start with `action`, and what is printed where; `fill` sets what is an option for "run" only."""
-        self.action = action
-        self.print_text = text
-        self.print_fd = fd
-        self.exit_status = status
-        self.command: list[str] = []
-        self.sources: dict[str, str] = {}
-        self.own_variables: list[bytes] = []
-        self._unknown: list[str] = []
-        self.persona = self.name = "pyinit"
-        self.verbosity = 1
-        self.subreaper = True
-        self.rest = "stop"
-        self.main_group = "own"
-        self.main_session = "auto"
-        self.unblock_signals = self.self_stop = False
-        self.error_status = 125
-
-    @property
-    def unknown_variables(self) -> "list[tuple[str, str | None]]":
-        """The PYINIT_ variables that mean nothing to us, each with the nearest name that does.
-
-        Computed when asked for, because the search is slow; the loop tells it after the spawn.
-        """
-        if not self._unknown:
-            return []
-        from pyinit import usage  # needed for messages only
-
-        known = [option.variable for option in OPTIONS if option.variable]
-        return [(name, usage.suggest(name, known)) for name in self._unknown]
 
 
 def parse(argv: "list[str]", environ: "Mapping[bytes, bytes]") -> Settings:
@@ -278,7 +76,7 @@ def fill(
     """
     variables = _own_variables(environ, settings)
     for option in OPTIONS:
-        if option.kind in _WITHOUT_VARIABLE:
+        if option.kind in WITHOUT_VARIABLE:
             continue
         source = DEFAULT
         default = defaults.get(option.setting, option.default)

@@ -1,0 +1,99 @@
+"""The options of pyinit: one table, which parser, help, man page and completions are made from.
+
+Imported before the command is started, so it imports nothing.
+"""
+
+VARIABLE_PREFIX = "PYINIT_"
+
+# The names under which pyinit takes another program's place (`pyinit.peers`), and that program.
+PEERS = {"tini": "tini", "docker-init": "tini", "dumb-init": "dumb-init", "catatonit": "catatonit"}
+
+WITHOUT_VARIABLE = ("preset", "action")
+WITHOUT_VALUE = ("switch", "preset", "action")
+REPEATABLE = ("statuses", "signals", "rewrites")
+
+
+class Option:
+    """One row of the table.
+
+    `name` is the long option without dashes, `setting` the attribute of Settings that it sets.
+    `kind` says how its text becomes a value: "choice", "duration", "signal", "signals", "statuses",
+    "rewrites", "path", "switch" (takes no value, has a --no- form), "preset" (takes no value: stands
+    for another option with the value `gives`) or "action" (takes no value, ends the parsing). The
+    last two have no variable. `group` is where --help has its line, and empty where other lines tell
+    it. `default` is text as one would write it; None is no value. Each letter of `short` is a short
+    form.
+    """
+
+    __slots__ = ("choices", "default", "gives", "group", "kind", "metavar", "name", "setting", "short")
+
+    def __init__(  # noqa: PLR0913, PLR0917 - a row of a table
+        self,
+        name: str,
+        setting: str,
+        kind: str,
+        group: str,
+        metavar: str = "",
+        default: "str | None" = None,
+        choices: "tuple[str, ...]" = (),
+        short: str = "",
+        gives: str = "",
+    ) -> None:
+        """Fill the row; `metavar` stands for the value in texts."""
+        self.name = name
+        self.setting = setting
+        self.kind = kind
+        self.group = group
+        self.metavar = metavar
+        self.default = default
+        self.choices = choices
+        self.short = short
+        self.gives = gives
+
+    @property
+    def takes_value(self) -> bool:
+        """Whether a value follows the option."""
+        return self.kind not in WITHOUT_VALUE
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether values add up when the option is given again; otherwise the last one wins."""
+        return self.kind in REPEATABLE
+
+    @property
+    def variable(self) -> "str | None":
+        """The name of the variable that sets the same, `PYINIT_STOP_SIGNAL`, where there is one."""
+        if self.kind in WITHOUT_VARIABLE:
+            return None
+        return VARIABLE_PREFIX + self.name.upper().replace("-", "_")
+
+
+_ENDS = ("main", "service", "all")
+_TARGETS = ("main", "group", "roots", "tree")
+_FORMATS = ("auto", "json", "console")
+_LEVELS = ("debug", "info", "warning", "error")
+
+OPTIONS = (
+    Option("until", "until", "choice", "life", "END", "service", _ENDS),
+    Option("grace", "grace_s", "duration", "life", "DURATION", "8s"),
+    Option("ok-exit", "ok_exits", "statuses", "life", "N", short="e"),
+    Option("pause", "pause", "switch", "life", short="P"),
+    Option("stop-on", "stop_on", "signals", "signals", "SIG", "TERM,INT,QUIT"),
+    Option("stop-signal", "stop_signal", "signal", "signals", "SIG"),
+    Option("rewrite", "rewrite", "rewrites", "signals", "FROM:TO", short="r"),
+    Option("forward-to", "forward_to", "choice", "signals", "WHOM", "group", _TARGETS),
+    Option("group", "forward_to", "preset", "", short="g", gives="group"),
+    Option("single-child", "forward_to", "preset", "signals", short="c", gives="main"),
+    Option("parent-death-signal", "pdeathsig", "signal", "signals", "SIG", short="p"),
+    Option("subreaper", "subreaper", "preset", "", short="s", gives="yes"),
+    Option("log-format", "log_format", "choice", "log", "FORMAT", "auto", _FORMATS),
+    Option("log-level", "log_level", "choice", "log", "LEVEL", "info", _LEVELS),
+    Option("verbose", "log_level", "preset", "", short="v", gives="debug"),
+    Option("log-reaps", "log_reaps", "switch", "log", short="w"),
+    Option("log-args", "log_args", "switch", "log"),
+    Option("log-file", "log_file", "path", "log", "PATH"),
+    Option("log-schema", "log_schema", "choice", "log", "SCHEMA", "otel", ("otel", "ecs")),
+    Option("help", "action", "action", "about", short="h"),
+    Option("version", "action", "action", "about", short="V"),
+    Option("licence", "action", "action", "about", short="lL"),
+)

@@ -1,0 +1,117 @@
+"""What one run is asked to do: the outcome of a command line and its environment.
+
+Imported before the command is started, so it imports next to nothing.
+"""
+
+from pyinit.option_table import OPTIONS
+
+
+class Settings:
+    """What one run is asked to do.
+
+    Attributes:
+        action: "run", or "print": write `print_text` to `print_fd` and leave with `exit_status`.
+        command: the command and its arguments; empty when `pause` is set.
+        sources: maps each setting that is an option to "flag", "variable" or "default".
+        own_variables: the names of all PYINIT_ variables that are present: they are ours, and the command does
+            not get them.
+        rewrite: maps a signal to the one that is taken in its place; 0 swallows it.
+        stop_on: the signals that are a stop request.
+        pdeathsig: the signal that pyinit itself gets when its parent ends, or None.
+        persona: whose place is taken: "pyinit", "tini" (docker-init too), "dumb-init" or "catatonit".
+        name: what pyinit was started as, without folders.
+        verbosity: how much a peer's own messages say, counted as that peer does (tini: 1 unless asked for more).
+        subreaper: False where the peer is no subreaper either; matters when pyinit is not PID 1.
+        rest: what happens to what is left when main ends, not as PID 1 and not as a subreaper: "stop" it, "signal"
+            it once (SIGTERM, rewritten, to main's group), or "leave" it.
+        main_group: "own", or "same" when main stays in pyinit's process group.
+        main_session: "auto" is an own session where there is no controlling terminal, "own" an own session that
+            takes the terminal of descriptor 0 along, "keep" is pyinit's session.
+        unblock_signals: True when main starts with no signal blocked, whatever pyinit was started with.
+        self_stop: True when pyinit stops itself after it has forwarded one of those three.
+        error_status: the status when pyinit cannot do its work.
+    """
+
+    __slots__ = (
+        "_unknown",
+        "action",
+        "command",
+        "error_status",
+        "exit_status",
+        "forward_to",
+        "grace_s",
+        "log_args",
+        "log_file",
+        "log_format",
+        "log_level",
+        "log_reaps",
+        "log_schema",
+        "main_group",
+        "main_session",
+        "name",
+        "ok_exits",
+        "own_variables",
+        "pause",
+        "pdeathsig",
+        "persona",
+        "print_fd",
+        "print_text",
+        "rest",
+        "rewrite",
+        "self_stop",
+        "sources",
+        "stop_on",
+        "stop_signal",
+        "subreaper",
+        "unblock_signals",
+        "until",
+        "verbosity",
+    )
+
+    until: str
+    grace_s: float
+    ok_exits: "frozenset[int]"
+    pause: bool
+    stop_on: "frozenset[int]"
+    stop_signal: "int | None"
+    rewrite: "dict[int, int]"
+    forward_to: str
+    pdeathsig: "int | None"
+    log_format: str
+    log_level: str
+    log_reaps: bool
+    log_args: bool
+    log_file: "str | None"
+    log_schema: str
+
+    def __init__(self, action: str = "run", text: str = "", fd: int = 1, status: int = 0) -> None:
+        """Start with `action`, and what is printed where; `fill` sets what is an option for "run" only."""
+        self.action = action
+        self.print_text = text
+        self.print_fd = fd
+        self.exit_status = status
+        self.command: list[str] = []
+        self.sources: dict[str, str] = {}
+        self.own_variables: list[bytes] = []
+        self._unknown: list[str] = []
+        self.persona = self.name = "pyinit"
+        self.verbosity = 1
+        self.subreaper = True
+        self.rest = "stop"
+        self.main_group = "own"
+        self.main_session = "auto"
+        self.unblock_signals = self.self_stop = False
+        self.error_status = 125
+
+    @property
+    def unknown_variables(self) -> "list[tuple[str, str | None]]":
+        """The PYINIT_ variables that mean nothing to us, each with the nearest name that does.
+
+        Computed when asked for, because the search is slow; the loop tells it after the spawn.
+        """
+        if not self._unknown:
+            return []
+        from pyinit import usage  # needed for messages only
+
+        known = [option.variable for option in OPTIONS if option.variable]
+        return [(name, usage.suggest(name, known)) for name in self._unknown]
