@@ -69,12 +69,14 @@ class Effects:
             self._calls[type(action)](action, now)
 
     def _signal_group(self, action: actions.SignalGroup, now: float) -> None:
-        if kernel.send_group(action.pgid, action.signo) == kernel.DENIED:
-            main = self._machine.roster.main
-            if main is not None:
-                self.take(events.Undeliverable(main, action.signo, kernel.EPERM), now)
-        if action.cont:
-            kernel.send_group(action.pgid, SIGCONT)
+        result = kernel.send_group(action.pgid, action.signo)
+        if result == kernel.GONE:
+            result = kernel.send(action.pgid, action.signo)  # the leader itself, which has left its group
+        main = self._machine.roster.main
+        if result == kernel.DENIED and main is not None:
+            self.take(events.Undeliverable(main, action.signo, kernel.EPERM), now)
+        if action.cont and kernel.send_group(action.pgid, SIGCONT) == kernel.GONE:
+            kernel.send(action.pgid, SIGCONT)
 
     def _signal_child(self, action: actions.SignalChild, now: float) -> None:
         pid = action.process.pid

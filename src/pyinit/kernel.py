@@ -75,6 +75,14 @@ def peek_at(pid: int) -> End | None:
     return seen[1] if seen else None
 
 
+def anyone_dead() -> bool:
+    """Say whether any child has ended and not been reaped."""
+    try:
+        return peek() is not None
+    except NoChildren:
+        return False
+
+
 def is_zombie(pid: int) -> bool:
     """Say whether a child has ended and not been reaped."""
     return peek_at(pid) is not None
@@ -120,6 +128,22 @@ def stop_self(signo: int) -> None:
     if signo not in UNCATCHABLE:
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [signo])
         _signal.pthread_sigmask(_signal.SIG_BLOCK, [signo])
+
+
+def newest_pid() -> int:
+    """Return the PID that the kernel gives out now: that of a child that is made for this and ends at once.
+
+    Its SIGCHLD is taken off the pending signals, so that nobody wakes up for it; one of another child's that came at
+    the same time goes with it: look for zombies afterwards. Raises OSError (fork(2): EAGAIN, ENOMEM).
+    """
+    waiting = _signal.SIGCHLD in _signal.sigpending()
+    pid = posix.fork()
+    if pid == 0:
+        posix._exit(0)  # noqa: SLF001  # in a forked child nothing else is right
+    posix.waitpid(pid, 0)
+    if not waiting:
+        take_pending((_signal.SIGCHLD,))
+    return pid
 
 
 def reap(pid: int) -> Usage | None:

@@ -162,6 +162,8 @@ class Loop:
             # What was found may be what it left behind: its end is taken before these count as settled.
             self._more = True
             return
+        if not self._proc.usable and not childless and not self._more:
+            self._more = kernel.anyone_dead()  # a look without /proc can swallow a SIGCHLD
         self.take(events.Settled(childless=childless))
 
     def _at_its_end(self, pid: int) -> Process:

@@ -115,10 +115,7 @@ class Proc:
 
     def _probe(self) -> list[int]:
         """Find our children without /proc: ask the kernel for each PID up to the newest whether it is ours."""
-        newest = posix.fork()
-        if newest == 0:
-            posix._exit(0)  # noqa: SLF001  # in a forked child nothing else is right
-        posix.waitpid(newest, 0)
+        newest = kernel.newest_pid()
         self._highest = max(self._highest, newest)
         return [pid for pid in range(2, self._highest + 1) if pid != self._pid and kernel.is_child(pid)]
 
@@ -133,6 +130,8 @@ class Proc:
         start, end = data.find(b"("), data.rfind(b")")
         fields = data[end + 2 :].split(None, 20)
         ticks = int(fields[19])
+        # A leader whose other threads go on shows as a zombie too, but has more than the one thread.
+        dead = fields[0] in (b"Z", b"X") and int(fields[17]) <= 1
         return Process(
             pid,
             ppid=int(fields[1]),
@@ -142,7 +141,7 @@ class Proc:
             born_s=ticks / self._ticks_per_s - self._monotonic_behind_boot,
             name=data[start + 1 : end].decode("utf-8", "backslashreplace"),
             state=chr(fields[0][0]),
-            alive=fields[0] not in (b"Z", b"X"),
+            alive=not dead,
         )
 
     def child(self, pid: int) -> Process:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posix
+import resource  # noqa: F401  # wait4 imports it when it is first called, and then there may be no descriptor left
 import time
 
 from pyinit import __version__, kernel

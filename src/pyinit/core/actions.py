@@ -10,7 +10,10 @@ if TYPE_CHECKING:
 
 
 class SignalGroup:
-    """Send a signal to a process group whose leader is an unreaped child (killpg(3)); `cont`: SIGCONT behind it."""
+    """Send a signal to main's process group (killpg(3)), or to main alone when it has left that.
+
+    `pgid` is main's PID: main is the leader, and has not been reaped. `cont`: with SIGCONT behind it.
+    """
 
     __slots__ = ("cont", "pgid", "signo")
 

@@ -58,10 +58,10 @@ class Forwarding:
             chosen = self._roster.alive
         elif main is None or not self._roster.main_alive:
             chosen = self._roster.successors
-        elif self._policy.forward_to == TO_MAIN:
+        elif self._policy.forward_to == TO_MAIN or not self._roster.main_leads:
             chosen = [main]
         else:
-            return [SignalGroup(main.pgid, signo)], [-main.pgid]
+            return [SignalGroup(main.pid, signo)], [-main.pid]
         return [SignalChild(process, signo) for process in chosen], [process.pid for process in chosen]
 
     def walked(self, processes: Iterable[Process]) -> list[Action]:
@@ -69,7 +69,7 @@ class Forwarding:
         waiting, self._for_the_tree = self._for_the_tree, []
         if not waiting:
             return []
-        everybody = [process for process in processes if process.state != "Z"]
+        everybody = [process for process in processes if process.alive]
         return [
             SignalChild(process, signo) if process.pid in self._roster else SignalDescendant(process, signo)
             for signo in waiting

@@ -37,10 +37,10 @@ class Jobs:
         if self._policy.terminal != OWN_TERMINAL:
             return [TakeTerminal(), StopSelf(SIGTSTP)]
         if signo == SIGTSTP:
-            return [SignalGroup(main.pgid, SIGCONT)]
+            return [SignalGroup(main.pid, SIGCONT)]
         if signo in (SIGTTIN, SIGTTOU) and (self._given_at is None or now - self._given_at > AGAIN_S):
             self._given_at = now
-            return [GiveTerminal(), SignalGroup(main.pgid, SIGCONT)]
+            return [GiveTerminal(), SignalGroup(main.pid, SIGCONT)]
         return []
 
     def continued(self) -> list[Action]:

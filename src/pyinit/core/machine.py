@@ -193,8 +193,8 @@ class Machine:
         if self._policy.rest != REST_STOP:
             self._decide("main", main, end)
             self._leaving = True
-            if self._policy.rest == REST_SIGNAL:
-                actions.append(SignalGroup(main.pgid, self._forwarding.rewrite(SIGTERM)))
+            if self._policy.rest == REST_SIGNAL and self.roster.main_leads:
+                actions.append(SignalGroup(main.pid, self._forwarding.rewrite(SIGTERM)))
             return actions
         until = self._policy.until
         if until == UNTIL_MAIN or (until == UNTIL_SERVICE and not end.good):

@@ -66,6 +66,11 @@ class Roster:
         return self.main is not None and self.main_end is None
 
     @property
+    def main_leads(self) -> bool:
+        """True when main has a process group of its own: only then is the group nobody else's."""
+        return self.main is not None and self.main.pgid in {0, self.main.pid}
+
+    @property
     def alive(self) -> list[Process]:
         """The roots that have not ended, oldest acquaintance first."""
         return list(self._roots.values())

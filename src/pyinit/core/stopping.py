@@ -55,7 +55,7 @@ class Stop:
         to_main: bool = False,
     ) -> None:
         self._roster = roster
-        self._to_main = to_main
+        self._to_main = to_main or not roster.main_leads
         self.signo = signo
         # What a process gets that ignores the signal: background jobs of a script ignore SIGINT and SIGQUIT.
         self._instead = instead
@@ -89,9 +89,9 @@ class Stop:
         main = self._roster.main
         if main is None or self._group is not None or self._to_main:
             return []
-        self._group = main.pgid
+        self._group = main.pid
         self._group_at = now
-        return [SignalGroup(main.pgid, self.signo, cont=True)]
+        return [SignalGroup(main.pid, self.signo, cont=True)]
 
     def roots(self) -> list[Action]:
         """Signal each root that has not had the signal, and look which of them ignore it."""
@@ -131,7 +131,7 @@ class Stop:
         if not self._walking:
             return []
         self._walking = False
-        chosen = [process for process in processes if process.state != "Z" and not self._has_it(process)]
+        chosen = [process for process in processes if process.alive and not self._has_it(process)]
         actions = [self._signal(process) for process in chosen]
         if chosen and not self._escalated:
             self._escalated = True
