@@ -138,7 +138,10 @@ class Effects:
 
     def _stop_self(self, action: actions.StopSelf, now: float) -> None:
         del now
-        kernel.stop_self(action.signo)
+        if action.whole_job:
+            kernel.stop_job()
+        else:
+            kernel.stop_self()
 
     def _delivered(self, result: str, process: Process, signo: int, now: float) -> None:
         if result == kernel.DENIED:

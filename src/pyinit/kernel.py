@@ -9,7 +9,7 @@ from __future__ import annotations
 import _signal
 import posix
 
-from pyinit.core.model import DUMPED, EXITED, KILLED, End, Usage
+from pyinit.core.model import DUMPED, EXITED, KERNEL, KILLED, End, Usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,16 +118,21 @@ def stopped(pid: int) -> int | None:
     return seen.si_status if seen is not None and seen.si_code in _CLD_STOPPED else None
 
 
-def stop_self(signo: int) -> None:
-    """Stop this process with a stop signal until SIGCONT comes.
+def stop_self() -> None:
+    """Stop this process with SIGSTOP until SIGCONT comes."""
+    posix.kill(posix.getpid(), _signal.SIGSTOP)
 
-    A terminal stop signal takes effect through its default action, which the kernel withholds from an orphaned process
-    group: there nobody could ever continue us.
+
+def stop_job() -> None:
+    """Stop the job that we are part of with SIGTSTP, as the terminal would have, until SIGCONT comes (credentials(7)).
+
+    That is our process group, in which main is not: the script or the pipeline that we were started in stops with us, or
+    the shell above would never see its job stop. SIGTSTP takes effect through its default action, which the kernel
+    withholds from an orphaned process group: there nobody could ever continue us.
     """
-    posix.kill(posix.getpid(), signo)
-    if signo not in UNCATCHABLE:
-        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [signo])
-        _signal.pthread_sigmask(_signal.SIG_BLOCK, [signo])
+    posix.kill(0, _signal.SIGTSTP)
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [_signal.SIGTSTP])
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, [_signal.SIGTSTP])
 
 
 def newest_pid() -> int:
@@ -299,11 +304,15 @@ def open_signalfd(signals: Iterable[int]) -> int:
     return fd
 
 
+_SI_KERNEL = 0x80  # sigaction(2), si_code
 _INFO = 128  # sizeof(struct signalfd_siginfo)
 
 
 def read_signals(fd: int) -> list[tuple[int, int, int]]:
-    """Read the signals that are waiting, at most 32 of them: (signo, sender_pid, sender_uid) each; see signalfd(2)."""
+    """Read the signals that are waiting, at most 32 of them: (signo, sender_pid, sender_uid) each; see signalfd(2).
+
+    The PID is 0 for a sender outside of our PID namespace, and KERNEL where no process sent it (a terminal).
+    """
     try:
         data = posix.read(fd, _INFO * 32)
     except BlockingIOError:
@@ -312,7 +321,7 @@ def read_signals(fd: int) -> list[tuple[int, int, int]]:
     return [
         (
             word(data[at : at + 4], "little"),
-            word(data[at + 12 : at + 16], "little"),
+            KERNEL if data[at + 8] == _SI_KERNEL else word(data[at + 12 : at + 16], "little"),
             word(data[at + 16 : at + 20], "little"),
         )
         for at in range(0, len(data), _INFO)

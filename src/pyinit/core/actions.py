@@ -73,12 +73,15 @@ class TakeTerminal:
 
 
 class StopSelf:
-    """Stop pyinit itself with this signal; it goes on when SIGCONT comes, which is then taken as any other signal."""
+    """Stop pyinit; it goes on when SIGCONT comes, which is then taken as any other signal.
 
-    __slots__ = ("signo",)
+    `whole_job`: with its process group, by SIGTSTP, as the terminal stops a job; else itself alone, by SIGSTOP.
+    """
 
-    def __init__(self, signo: int) -> None:
-        self.signo = signo
+    __slots__ = ("whole_job",)
+
+    def __init__(self, *, whole_job: bool) -> None:
+        self.whole_job = whole_job
 
 
 class Inspect:

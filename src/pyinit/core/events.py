@@ -28,7 +28,7 @@ class Stopped:
 
 
 class Signalled:
-    """pyinit was sent a signal; sender_pid is 0 when the sender is outside of the PID namespace, or the kernel."""
+    """pyinit was sent a signal; sender_pid is 0 for a sender outside of the PID namespace, KERNEL for the kernel."""
 
     __slots__ = ("sender_pid", "sender_uid", "signo")
 

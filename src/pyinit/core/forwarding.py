@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyinit.core.actions import Report, SignalChild, SignalDescendant, SignalGroup, StopSelf, Walk
-from pyinit.core.model import SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, TO_MAIN, TO_ROOTS, TO_TREE
+from pyinit.core.model import SIGTSTP, SIGTTIN, SIGTTOU, TO_MAIN, TO_ROOTS, TO_TREE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Forwarding:
         }
         actions.append(Report("signal.forwarded", facts))
         if self._policy.self_stop and event.signo in TERMINAL_STOPS:
-            actions.append(StopSelf(SIGSTOP))
+            actions.append(StopSelf(whole_job=False))
         return actions
 
     def _aim(self, signo: int) -> tuple[list[Action], list[int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyinit.core.actions import GiveTerminal, SignalGroup, StopSelf, TakeTerminal
-from pyinit.core.model import NO_TERMINAL, OWN_TERMINAL, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU
+from pyinit.core.model import KERNEL, NO_TERMINAL, OWN_TERMINAL, SHELL_TERMINAL, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,13 +35,22 @@ class Jobs:
         if main is None or self._policy.terminal == NO_TERMINAL:
             return []
         if self._policy.terminal != OWN_TERMINAL:
-            return [TakeTerminal(), StopSelf(SIGTSTP)]
+            return [TakeTerminal(), StopSelf(whole_job=True)]
         if signo == SIGTSTP:
             return [SignalGroup(main.pid, SIGCONT)]
         if signo in (SIGTTIN, SIGTTOU) and (self._given_at is None or now - self._given_at > AGAIN_S):
             self._given_at = now
             return [GiveTerminal(), SignalGroup(main.pid, SIGCONT)]
         return []
+
+    def stopped_while_holding(self, sender_pid: int) -> tuple[bool, list[Action]]:
+        """Say what a terminal stop signal does when main has gone: (whether it is forwarded, what comes then).
+
+        Under a shell the successors stop, and pyinit with them. What was typed where no shell is above stops nobody.
+        """
+        if self._policy.terminal == SHELL_TERMINAL:
+            return True, [StopSelf(whole_job=True)]
+        return self._policy.terminal == NO_TERMINAL or sender_pid != KERNEL, []
 
     def continued(self) -> list[Action]:
         """Hand over the terminal at SIGCONT, before the signal is forwarded like any other."""

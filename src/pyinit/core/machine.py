@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyinit.core import events
 from pyinit.core.actions import Exit, Reap, Report, SignalGroup
-from pyinit.core.forwarding import Forwarding
+from pyinit.core.forwarding import TERMINAL_STOPS, Forwarding
 from pyinit.core.jobs import Jobs
 from pyinit.core.model import (
     ADOPTED,
@@ -125,6 +125,9 @@ class Machine:
             return self._asked_to_stop(event, signo, now)
         if self.phase == KILLING:
             return []
+        if signo in TERMINAL_STOPS and not self.roster.main_alive:
+            forward, then = self._jobs.stopped_while_holding(event.sender_pid)
+            return [*self._forwarding.forward(event, signo if forward else 0), *then]
         first = self._jobs.continued() if signo == SIGCONT else []
         return [*first, *self._forwarding.forward(event, signo)]
 

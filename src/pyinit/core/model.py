@@ -20,6 +20,9 @@ SIGTSTP = 20
 SIGTTIN = 21
 SIGTTOU = 22
 
+# Who sent a signal that no process sent.
+KERNEL = -1
+
 # Why a process is no longer there, as waitid(2) says it in si_code.
 EXITED = "exited"
 KILLED = "killed"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from errno import errorcode
 
+from pyinit.core.model import KERNEL
 from pyinit.log.cut import CUT
 from pyinit.signames import name as signal_name
 
@@ -130,10 +131,12 @@ def add_sender(keys: Keys, facts: Facts) -> str:
     """Add who sent a signal; return it for the sentence, with " from " before it."""
     pid = facts.get("sender_pid")
     uid = facts.get("sender_uid")
-    if uid is not None:
-        keys["pyinit.signal.sender.uid"] = uid
     if pid is None:
         return ""
+    if pid == KERNEL:
+        return " from the kernel (a terminal, or the end of a parent)"
+    if uid is not None:
+        keys["pyinit.signal.sender.uid"] = uid
     keys["pyinit.signal.sender.pid"] = pid
     # si_pid of a sender that our PID namespace does not contain, see sigaction(2).
     return f" from PID {pid}" if pid else " from outside of the PID namespace"
