@@ -126,8 +126,8 @@ def stop_self() -> None:
 def stop_job() -> None:
     """Stop the job that we are part of with SIGTSTP, as the terminal would have, until SIGCONT comes (credentials(7)).
 
-    That is our process group, in which main is not: the script or the pipeline that we were started in stops with us, or
-    the shell above would never see its job stop. SIGTSTP takes effect through its default action, which the kernel
+    That is our process group, in which main is not: the script or the pipeline that we were started in stops with us,
+    or the shell above would never see its job stop. SIGTSTP takes effect through its default action, which the kernel
     withholds from an orphaned process group: there nobody could ever continue us.
     """
     posix.kill(0, _signal.SIGTSTP)
