@@ -1,10 +1,11 @@
-"""Check what the documents say: links lead somewhere, and nobody is told to install somebody else's program.
+"""Check what the documents say: links lead somewhere, options are real, nobody installs somebody else's program.
 
 Needs no network: an address outside of this repository is checked for its form only.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -20,6 +21,7 @@ LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\]]*\])*\]\(\s*<?([^)\s>]*)>?(?:\s+\"[^\"
 REFERENCE = re.compile(r"^\s{0,3}\[[^\]^]+\]:\s+<?(\S+?)>?\s*$", re.MULTILINE)
 FENCE = re.compile(r"^(\s*)(```+|~~~+)[^\n]*\n.*?^\1\2\s*$", re.MULTILINE | re.DOTALL)
 CODE_SPAN = re.compile(r"(`+).*?\1")
+HELP = re.compile(r"^```text\n(Usage: pyinit \[OPTIONS\].*?)^```$", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#{1,6}\s+(.*?)\s*#*\s*$", re.MULTILINE)
 EXPLICIT_ANCHOR = re.compile(r"<a\s+(?:id|name)=\"([^\"]+)\"")
 
@@ -90,12 +92,25 @@ def check_wording(path: Path) -> list[str]:
     return [f"{path.relative_to(ROOT)}:{line}: {words!r} is somebody else's program" for line, words in found]
 
 
+def check_options(page: Path) -> list[str]:
+    """Check that a page which shows the options shows what the installed pyinit says about itself."""
+    shown = HELP.findall(page.read_text("utf-8"))
+    if not shown:
+        return []
+    command = [str(Path(sys.executable).with_name("pyinit")), "--help"]
+    environment = os.environ | {"COLUMNS": "80"}
+    said = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    return [
+        f"{page.relative_to(ROOT)}: the options are not those of pyinit --help" for text in shown if text not in said
+    ]
+
+
 def main() -> int:
     """Check all files; print the problems; give the exit status."""
     files = tracked_files()
     pages = [path for path in files if path.suffix == ".md"]
     problems = [problem for path in files for problem in check_wording(path)]
-    problems += [problem for page in pages for problem in check_page(page)]
+    problems += [problem for page in pages for problem in [*check_page(page), *check_options(page)]]
     for problem in problems:
         print(problem, file=sys.stderr)
     print(f"documents: {len(pages)} pages, {len(files)} files, {len(problems)} problems")

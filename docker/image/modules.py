@@ -42,6 +42,7 @@ class Run(NamedTuple):
         variables: what is in the environment besides PATH.
         terminal: standard error is a terminal.
         hidden: modules that cannot be imported in this run; then the C launcher is left out, too.
+        name: what pyinit is called by, where that is not its own name.
 
     """
 
@@ -50,7 +51,13 @@ class Run(NamedTuple):
     variables: tuple[tuple[str, str], ...] = ()
     terminal: bool = False
     hidden: tuple[str, ...] = ()
+    name: str = ""
 
+
+# Leaves a child behind that is reaped before main ends.
+ORPHAN = ("sh", "-c", "(setsid true &); sleep 0.3")
+# Sends pyinit a signal, and ends when it comes back as SIGHUP.
+HUNG_UP = ("sh", "-c", "trap 'exit 4' HUP; kill -USR1 $PPID; while :; do sleep 0.1; done")
 
 RUNS = (
     Run(("--", "true")),
@@ -82,6 +89,21 @@ RUNS = (
     Run(("--log-level=debug", "--", *DAEMON), 3, hidden=("structlog",)),
     Run(("--log-format=console", "--", "true"), hidden=("structlog", "prctl")),
     Run(("--log-level=debug", "--", *DAEMON), 3, hidden=("no_launcher",)),
+    Run(("--rewrite=USR1:HUP", "--forward-to=tree", "--", *HUNG_UP), 4),
+    Run(("-p", "KILL", "-c", "--stop-on=none", "--", "true")),
+    Run(("-g", "-v", "-w", "-e", "3", "-s", "--", *DAEMON)),
+    Run(("-l",)),
+    *(Run(("true",), name=name) for name in ("tini", "docker-init", "dumb-init", "catatonit")),
+    *(Run(("-h",), name=name) for name in ("tini", "dumb-init", "catatonit")),
+    *(Run((option,), name=name) for name, option in (("tini", "--version"), ("dumb-init", "-V"), ("catatonit", "-V"))),
+    *(Run(("-Z",), 1, name=name) for name in ("tini", "dumb-init", "catatonit")),
+    *(Run((), 1, name=name) for name in ("tini", "dumb-init", "catatonit")),
+    *(
+        Run(("--", "no-such-command"), status, name=name)
+        for name, status in (("tini", 127), ("dumb-init", 2), ("catatonit", 1))
+    ),
+    Run(("-vvvs", "-w", "-p", "SIGKILL", "-e", "7", "--", *ORPHAN), name="tini"),
+    Run(("-v", "-r", "15:2", "--", "true"), name="dumb-init", terminal=True),
 )
 
 _STARTED_WITHOUT_LAUNCHER = """
@@ -97,7 +119,7 @@ _IMPORTED = re.compile(rb"^import time:\s+\d+ \|\s+\d+ \| *(\S+?)\r?\n", re.MULT
 
 
 def outcome(words: list[str], run: Run) -> tuple[int, bytes]:
-    """Run a command; return its exit status and what it wrote on standard error."""
+    """Run a command, by the name that the run says; return its exit status and what it wrote on standard error."""
     environment = {"PATH": os.defpath + ":/usr/sbin:/sbin", **dict(run.variables)}
     ours, theirs = os.openpty() if run.terminal else os.pipe()
     parts: list[bytes] = []
@@ -112,7 +134,8 @@ def outcome(words: list[str], run: Run) -> tuple[int, bytes]:
     reader.start()
     try:
         done = subprocess.run(
-            words,
+            [run.name or words[0], *words[1:]],
+            executable=words[0],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -189,6 +212,12 @@ def _named(node: ast.AST) -> set[str]:
             names.update(alias.name for alias in child.names)
         elif isinstance(child, ast.ImportFrom):
             names.add(child.module or "")
+            if child.module == "pyinit":
+                names.update(
+                    f"pyinit.{alias.name}"
+                    for alias in child.names
+                    if alias.name.isidentifier() and alias.name[0] != "_"
+                )
         elif isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING"):
             names.update(*(_named(other) for other in child.orelse), ())
         else:

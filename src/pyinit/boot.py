@@ -52,6 +52,14 @@ class Launch:
 
 def main() -> None:
     """Run pyinit on this process's command line; does not return."""
+    try:
+        _start()
+    except Exception as error:  # noqa: BLE001  # nothing has been started: say so in one line, whatever it is
+        _complain(f"cannot start: {type(error).__name__}: {error}. Install pyinit again, or raise its limits.")
+
+
+def _start() -> None:
+    """Start main and hold it; does not return."""
     kernel.block_signals()
     inherited, signals_fd, name, arguments = _handed_over(sys.argv)
     settings = _settings(name, arguments)

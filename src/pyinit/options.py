@@ -52,6 +52,8 @@ def parse(argv: "list[str]", environ: "Mapping[bytes, bytes]") -> Settings:
     settings = Settings()
     fill(settings, given, environ, _asked_by_peers_variables(environ), {})
     if settings.pause:
+        if operands:
+            raise UsageError("--pause runs no command; leave out --pause, or the command")
         return settings
     if not operands or not operands[0]:
         what = "the command is empty" if operands else "no command given"

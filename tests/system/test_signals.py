@@ -134,6 +134,7 @@ def test_strangers_get_no_signal(pyinit: Start, kind: str) -> None:
         assert run.of(KILLING)
         bystander.terminate()
         assert bystander.wait(10) == 0
+        assert said.wait_eof(10)
         assert len(said.all("got")) == 1, said.lines
     finally:
         bystander.kill()

@@ -83,6 +83,8 @@ class Kernel:
         self.races: list[tuple[int, Callable[[], None]]] = []
         self.dead_children: list[Task] = []
         self.reaped: list[Task] = []
+        self.stops: list[str] = []  # what pyinit has stopped: "self" or its "job"
+        self.stopped_children: dict[int, int] = {}  # by PID: the signal that has stopped a child, until it is asked for
         self._numbers = itertools.cycle(range(2, MOST_PIDS))
         self._ended = ended
         self._calls = 0
@@ -214,6 +216,9 @@ class Kernel:
             send_everyone=self.send_everyone,
             send_group=self.send_group,
             send_pidfd=self.send_pidfd,
+            stop_job=lambda: self.stops.append("job"),
+            stop_self=lambda: self.stops.append("self"),
+            stopped=self.stopped,
         )
 
     def call(self) -> None:
@@ -249,6 +254,11 @@ class Kernel:
         task = self.table.get(pid)
         return task.end if task is not None and task.parent is self.pyinit else None
 
+    def stopped(self, pid: int) -> int | None:
+        """Do what waitid(2) does with WSTOPPED: the signal that has stopped a child, once."""
+        self.call()
+        return self.stopped_children.pop(pid, None)
+
     def reap(self, pid: int) -> Usage:
         """Collect a zombie."""
         self.call()
@@ -277,8 +287,10 @@ class Kernel:
         assert leader.parent is self.pyinit, f"signal {signo} goes to group {pgid}, which is no child's"
         members = [task for task in self.table.values() if task.pgid == pgid]
         assert set(members) <= set(self.pyinit.below())
+        if not members:
+            return GONE
         results = [self._deliver(task, signo) for task in members]
-        return DENIED if results and all(result == DENIED for result in results) else SENT
+        return DENIED if all(result == DENIED for result in results) else SENT
 
     def send_everyone(self, signo: int) -> str:
         """Do what kill(2) does with -1: nobody is left out but who may not be signalled."""

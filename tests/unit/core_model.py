@@ -8,8 +8,9 @@ A line is an event, then `->` and the actions that it must bring, in their order
 
 A line that begins with `->` goes on with the actions of the line before. `at 8` sets the clock to 8 s. `is holding`
 checks the phase, and that no deadline is set; `is stopping until 2.5` checks both. `where 20 group=10` describes
-process 20 before it is first named. Main is process 10, leader of its group and session; the first history that a
-machine is given begins with its start.
+process 20 before it is first named. `signal TSTP typed` comes from the kernel, other signals come
+from process 7. Main is process 10, leader of its group and session; the first history that a machine is given begins
+with its start, or with `paused`: then there is no main.
 """
 
 from __future__ import annotations
@@ -21,23 +22,39 @@ import pytest
 from pyinit.core import actions, events
 from pyinit.core.actions import Report
 from pyinit.core.machine import STARTING, Machine
-from pyinit.core.model import DUMPED, EXITED, KILLED, End, Policy, Process
+from pyinit.core.model import DUMPED, EXITED, KERNEL, KILLED, End, Policy, Process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pyinit.core.actions import Action
 
-SIGNALS = {"HUP": 1, "INT": 2, "QUIT": 3, "KILL": 9, "USR1": 10, "TERM": 15, "CHLD": 17, "CONT": 18, "RTMIN+3": 37}
+SIGNALS = {
+    "HUP": 1,
+    "INT": 2,
+    "QUIT": 3,
+    "KILL": 9,
+    "USR1": 10,
+    "USR2": 12,
+    "TERM": 15,
+    "CHLD": 17,
+    "CONT": 18,
+    "STOP": 19,
+    "TSTP": 20,
+    "TTIN": 21,
+    "TTOU": 22,
+    "WINCH": 28,
+    "RTMIN+3": 37,
+}
 NAMES = {number: name for name, number in SIGNALS.items()}
 MAIN = 10
 # Histories count seconds from here: a time of 0 means nothing to the core.
 EPOCH_S = 1000.0
 
 
-def start(main: int = MAIN) -> events.Started:
-    """Return the event that begins a run."""
-    return events.Started(Process(main, pgid=main, sid=main, start_ticks=1, born_s=EPOCH_S - 10, name="main"))
+def new_main() -> Process:
+    """Return main as it is when it has just been started."""
+    return Process(MAIN, pgid=MAIN, sid=MAIN, start_ticks=1, born_s=EPOCH_S - 10, name="main")
 
 
 class History:
@@ -46,14 +63,14 @@ class History:
     def __init__(self, policy: Policy | None = None, *, grace_s: float = 8.0) -> None:
         self.machine = Machine(policy or Policy(grace_s=grace_s))
         self.now = 0.0
-        self._known: dict[int, Process] = {MAIN: start().main}
+        self._known: dict[int, Process] = {MAIN: new_main()}
         self._given: dict[int, list[str]] = {}
 
     def play(self, text: str) -> None:
         """Play the lines of a history; fail at the first that does not bring what it says."""
         __tracebackhide__ = True
         lines = [line.strip() for line in text.strip().splitlines()]
-        if self.machine.phase == STARTING:
+        if self.machine.phase == STARTING and not lines[0].startswith("paused"):
             lines.insert(0, "started -> pyinit.started")
         while lines:
             line = lines.pop(0)
@@ -117,7 +134,9 @@ class History:
         kind, *rest = words
         make: dict[str, Callable[[], events.Event]] = {
             "started": lambda: events.Started(self.process(str(MAIN))),
-            "signal": lambda: events.Signalled(SIGNALS[rest[0]], 7, 1000),
+            "paused": lambda: events.Started(None),
+            "stopped": lambda: events.Stopped(SIGNALS[rest[0]]),
+            "signal": lambda: events.Signalled(SIGNALS[rest[0]], KERNEL if rest[1:] == ["typed"] else 7, 1000),
             "adopted": lambda: events.Adopted(self.process(rest[0])),
             "ended": lambda: events.Ended(self.process(rest[0]), end(*rest[1:])),
             "settled": lambda: events.Settled(childless=False),
@@ -158,14 +177,16 @@ def describe_process(pid: int, given: Sequence[str]) -> Process:
                 process.born_s = EPOCH_S + float(value)
             case "foreign":
                 process.foreign = True
+                process.sid = pid  # a runtime that brings a process in gives it a session of its own
             case "dead":
                 process.state = "Z"
+                process.alive = False
             case _:
                 pytest.fail(f"unknown word {word}")
     return process
 
 
-def describe(action: actions.Action) -> str:  # noqa: C901, PLR0911  # a line for each kind
+def describe(action: actions.Action) -> str:  # noqa: C901, PLR0911, PLR0912  # a line for each kind
     """Say in words what an action asks for."""
     match action:
         case actions.SignalGroup():
@@ -178,6 +199,12 @@ def describe(action: actions.Action) -> str:  # noqa: C901, PLR0911  # a line fo
             return f"everyone {_signal(action.signo, cont=False)}"
         case actions.KillChildren():
             return "kill children"
+        case actions.GiveTerminal():
+            return "give terminal"
+        case actions.TakeTerminal():
+            return "take terminal"
+        case actions.StopSelf():
+            return "stop job" if action.whole_job else "stop self"
         case actions.Inspect():
             return f"inspect {_pids(action.processes)}"
         case actions.Walk():

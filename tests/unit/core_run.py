@@ -13,7 +13,7 @@ import pytest
 from pyinit import effects, loop
 from pyinit.core import events
 from pyinit.core.machine import DONE, HOLDING, KILLING, RUNNING, STOPPING, Machine
-from pyinit.core.model import SIGCONT, SIGKILL, SIGTERM, End, Policy, Process
+from pyinit.core.model import NO_TERMINAL, SIGCONT, SIGKILL, SIGTERM, End, Policy, Process
 from pyinit.core.stopping import HEADS_ALONE, KILL_LIMIT_S, KILL_PATIENCE_S, WALK_EVERY_S
 from unit.core_kernel import CALL_S, SIGCHLD, Kernel, Proc, Task
 
@@ -109,6 +109,22 @@ class Log:
         }
 
 
+class Terminal:
+    """Stands in for the controlling terminal: who is in the foreground, None for pyinit."""
+
+    def __init__(self) -> None:
+        self.foreground: int | None = None
+
+    def give(self, pgid: int) -> None:
+        """Put a process group into the foreground."""
+        self.foreground = pgid
+
+    def take_back(self, pgid: int) -> None:
+        """Put pyinit into the foreground, if that group is there."""
+        if self.foreground == pgid:
+            self.foreground = None
+
+
 class Run:
     """One run of the shell and the core on a simulated kernel."""
 
@@ -133,8 +149,9 @@ class Run:
         for task in born_with:
             task.foreign = True
         proc = Proc(self.kernel)
+        self.terminal = Terminal()
         self.machine = Machine(policy)
-        self.effects = effects.Effects(self.machine, proc, self.log)  # type: ignore[arg-type]  # stand-ins
+        self.effects = effects.Effects(self.machine, proc, self.log, self.terminal)  # type: ignore[arg-type]  # stand-ins
         self.loop = loop.Loop(
             3,
             self.machine,
@@ -142,6 +159,7 @@ class Run:
             proc,  # type: ignore[arg-type]
             self.log,  # type: ignore[arg-type]
             before=[task.pid for task in born_with],
+            jobs=policy.terminal != NO_TERMINAL,
         )
         self.main = self.kernel.fork(self.kernel.pyinit)
         self.main.pgid = self.main.sid = self.main.pid

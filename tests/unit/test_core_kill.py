@@ -94,11 +94,16 @@ def test_kernel_gets_more_time_while_it_gets_on() -> None:
         history.now += 0.5
         history.tell(f"ended {number} killed KILL", "settled")
     assert history.machine.deadline == pytest.approx(EPOCH_S + 11)
-    history.play("at 11 time-up -> stop.unkillable 10 it does not die of SIGKILL; pyinit.exited main 137; exit 137")
+    history.play("""
+        at 11 time-up -> walk
+        is killing until 12
+        walked 10
+        at 12 time-up -> stop.unkillable 10 it does not die of SIGKILL; pyinit.exited signal 137; exit 137
+    """)
 
 
 def test_what_does_not_die_is_named() -> None:
-    """What is left a second after SIGKILL is named, each root with the reason, and pyinit leaves all the same."""
+    """What SIGKILL and a last look do not end is named, each root with the reason, and pyinit leaves all the same."""
     play("""
         adopted 20 -> process.adopted 20 adopted
         signal TERM -> stop.begun signal TERM; group 10 TERM+CONT; inspect 10
@@ -109,8 +114,12 @@ def test_what_does_not_die_is_named() -> None:
         at 8 time-up -> stop.killing 20 30; kill children
         denied 20 KILL -> walk
         at 8.9 time-up
-        at 9 time-up -> stop.unkillable 20 it may not be signalled (EPERM)
-                     -> stop.unkillable 30 it does not die of SIGKILL; pyinit.exited main 0; exit 0
+        at 9 time-up -> walk
+        is killing until 10
+        walked 20 30
+        at 9.9 time-up
+        at 10 time-up -> stop.unkillable 20 it may not be signalled (EPERM)
+                      -> stop.unkillable 30 it does not die of SIGKILL; pyinit.exited signal 0; exit 0
         is done
     """)
 
@@ -120,9 +129,41 @@ def test_main_that_does_not_die() -> None:
     machine = play("""
         signal TERM -> stop.begun signal TERM; group 10 TERM+CONT; inspect 10
         at 8 time-up -> stop.killing 10; kill children
-        at 9 time-up -> stop.unkillable 10 it does not die of SIGKILL; pyinit.exited main 137; exit 137
+        at 9 time-up -> walk
+        walked 10
+        at 10 time-up -> stop.unkillable 10 it does not die of SIGKILL; pyinit.exited signal 137; exit 137
     """)
     assert machine.status == 137
+
+
+def test_below_what_does_not_die() -> None:
+    """A child in the D state hides no one: before it is given up its descendants are killed, and have their time."""
+    play("""
+        adopted 20 -> process.adopted 20 adopted
+        signal TERM -> stop.begun signal TERM; group 10 TERM+CONT; inspect 10
+        at 8 time-up -> stop.killing 10 20; kill children
+        ended 10 killed KILL -> reap 10 main 137
+        settled -> kill children
+        at 9 time-up -> walk
+        walked 20 30 40 -> descendant 30 KILL; descendant 40 KILL
+        at 9.5 time-up
+        is killing until 10
+        at 9.9 ended 30 killed KILL -> reap 30 adopted 137
+        is killing until 10.9
+        at 10.9 time-up -> stop.unkillable 20 it does not die of SIGKILL; pyinit.exited main 137; exit 137
+    """)
+
+
+def test_init_of_a_namespace_looks_no_deeper() -> None:
+    """kill(-1) has reached all: the init of a PID namespace gives up after a second, without a walk."""
+    play(
+        """
+        signal TERM -> stop.begun signal TERM; group 10 TERM+CONT; inspect 10
+        at 8 time-up -> stop.killing 10; everyone KILL
+        at 9 time-up -> stop.unkillable 10 it does not die of SIGKILL; pyinit.exited signal 137; exit 137
+        """,
+        pid1=True,
+    )
 
 
 def test_successor_that_does_not_die() -> None:
@@ -135,8 +176,8 @@ def test_successor_that_does_not_die() -> None:
         signal TERM -> stop.begun signal TERM; child 20 TERM+CONT; inspect 20
         at 8 time-up -> stop.killing 20; kill children
     """)
-    history.now = 9.0
-    history.tell("time-up")
+    for history.now in (9.0, 10.0):
+        history.tell("time-up")
     assert history.machine.status == 137
 
 
@@ -157,7 +198,7 @@ def test_below_what_may_not_be_killed() -> None:
 def test_killed_are_counted() -> None:
     """The last record counts the ends by SIGKILL after the grace, and no others."""
     machine = play("""
-        ended 20 killed KILL -> reap 20 adopted 137
+        ended 20 killed KILL -> reap 20 adopted 137 info
         signal TERM -> stop.begun signal TERM; group 10 TERM+CONT; inspect 10
         ended 30 killed KILL -> reap 30 adopted 137
         at 8 time-up -> stop.killing 10; kill children

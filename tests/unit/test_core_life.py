@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from pyinit.core import events
 from pyinit.core.machine import DONE, HOLDING, RUNNING, STARTING, STOPPING, Machine
-from pyinit.core.model import MAIN, SUCCESSOR, Policy
-from unit.core_model import History, play, start
+from pyinit.core.model import ADOPTED, MAIN, SUCCESSOR, Policy, Process
+from pyinit.core.roster import Roster
+from unit.core_model import EPOCH_S, History, new_main, play
 
 # A launcher that exits 0 and leaves 20 behind, as most daemons are started.
 HELD = """
@@ -29,9 +31,9 @@ def test_run_begins_when_main_runs() -> None:
     """A run is starting until main runs; then one record says so, and nothing is waited for but events."""
     machine = Machine(Policy())
     assert (machine.phase, machine.deadline, machine.status) == (STARTING, None, None)
-    machine.handle(start(), 0.0)
+    machine.handle(events.Started(new_main()), EPOCH_S)
     assert (machine.phase, machine.deadline, machine.status) == (RUNNING, None, None)
-    assert machine.roster.role(start().main) == MAIN
+    assert machine.roster.role(new_main()) == MAIN
 
 
 def test_nothing_ends_a_run_before_main_has_ended() -> None:
@@ -39,7 +41,7 @@ def test_nothing_ends_a_run_before_main_has_ended() -> None:
     play("""
         adopted 20 -> process.adopted 20 adopted
         settled
-        ended 20 exited 1 -> reap 20 adopted 1
+        ended 20 exited 1 -> reap 20 adopted 1 info
         childless
         is running
     """)
@@ -240,7 +242,7 @@ def test_root_that_turns_up_otherwise_does_not_decide() -> None:
         + """
         adopted 30 -> process.adopted 30 adopted
         settled
-        ended 30 killed USR1 -> reap 30 adopted 138
+        ended 30 killed USR1 -> reap 30 adopted 138 info
         settled
         is holding
         adopted 40 -> process.adopted 40 adopted
@@ -271,7 +273,7 @@ def test_last_successor_exits_0() -> None:
 def test_came_and_went_between_two_looks() -> None:
     """A root that nobody saw alive has its one reap record all the same, and counts as adopted."""
     machine = play("""
-        ended 20 exited 1 -> reap 20 adopted 1
+        ended 20 exited 1 -> reap 20 adopted 1 info
         settled
         is running
     """)
@@ -294,7 +296,7 @@ def test_number_of_a_reaped_process_may_come_again() -> None:
     history.forget("10")
     history.play("""
         adopted 10 -> process.adopted 10 adopted
-        ended 10 exited 1 -> reap 10 adopted 1
+        ended 10 exited 1 -> reap 10 adopted 1 info
         settled
         is holding
         ended 20 exited 0 -> reap 20 successor 0
@@ -302,7 +304,7 @@ def test_number_of_a_reaped_process_may_come_again() -> None:
     history.forget("20")
     history.play("""
         adopted 20 -> process.adopted 20 adopted
-        ended 20 exited 1 -> reap 20 adopted 1
+        ended 20 exited 1 -> reap 20 adopted 1 info
         childless -> pyinit.exited service 0; exit 0
     """)
 
@@ -369,14 +371,16 @@ def test_ok_exit(end: str, status: int) -> None:
 
 def test_forwarded_to_mains_group() -> None:
     """A signal that is no stop request goes to main's process group, real-time signals too; never SIGCHLD."""
-    machine = play("""
+    history = History()
+    history.play("""
         adopted 20 -> process.adopted 20 adopted
         signal HUP -> group 10 HUP; signal.forwarded HUP -10
         signal RTMIN+3 -> group 10 RTMIN+3; signal.forwarded RTMIN+3 -10
         signal CHLD
         is running
     """)
-    assert machine.forwarded == 2
+    history.tell("ended 10 exited 0")
+    assert history.facts("childless")["forwarded"] == 2
 
 
 def test_forwarded_to_the_successors() -> None:
@@ -443,3 +447,109 @@ def test_ways_of_escape() -> None:
         "50": ("adopted",),
         "60": (),
     }
+
+
+def test_pause() -> None:
+    """--pause: no main, whoever is adopted is reaped, no end decides, and only a stop request ends the run, with 0."""
+    history = History()
+    history.play("""
+        paused -> pyinit.started
+        is holding
+        childless
+        is holding
+        adopted 20 -> process.adopted 20 adopted
+        settled
+        signal HUP -> signal.forwarded HUP
+        ended 20 exited 3 -> reap 20 adopted 3 info
+        childless
+        is holding
+        adopted 30 -> process.adopted 30 adopted
+        signal TERM -> stop.begun signal TERM; child 30 TERM+CONT; inspect 30
+        settled
+        ended 30 killed TERM -> reap 30 adopted 143
+        childless -> pyinit.exited pause 0; exit 0
+    """)
+    assert history.machine.roster.escaped(history.process("20")) == ()
+
+
+def test_pause_with_nobody() -> None:
+    """--pause: with nobody there a stop request ends the run at once."""
+    play("""
+        paused -> pyinit.started
+        signal TERM -> stop.begun signal TERM
+        childless -> pyinit.exited pause 0; exit 0
+    """)
+
+
+@pytest.mark.parametrize(("end", "status"), [("exited 0", 0), ("exited 3", 3), ("killed TERM", 143)])
+def test_rest_is_left(end: str, status: int) -> None:
+    """As tini where it adopts nothing: when main ends pyinit leaves with its status, whoever is still there."""
+    warning = " warning" if status else ""
+    play(
+        f"""
+        adopted 20 -> process.adopted 20 adopted
+        ended 10 {end} -> reap 10 main {status}{warning}
+        settled -> pyinit.exited main {status}; exit {status}
+        is done
+        """,
+        rest="leave",
+    )
+
+
+@pytest.mark.parametrize(("rewrite", "sent"), [({}, "TERM"), ({15: 3}, "QUIT")])
+def test_rest_gets_a_signal(rewrite: dict[int, int], sent: str) -> None:
+    """As dumb-init where it adopts nothing: main's group gets SIGTERM, as rewritten, before main is reaped."""
+    play(
+        f"""
+        ended 10 exited 3 -> group 10 {sent}; reap 10 main 3 warning
+        settled -> pyinit.exited main 3; exit 3
+        """,
+        rest="signal",
+        rewrite=rewrite,
+    )
+
+
+def test_rest_in_somebody_elses_group_gets_no_signal() -> None:
+    """Main has stayed in pyinit's process group: the group is not main's to be signalled."""
+    history = History(Policy(rest="signal"))
+    history.process("10").pgid = 5
+    history.play("ended 10 exited 0 -> reap 10 main 0\n childless -> pyinit.exited main 0; exit 0")
+
+
+@pytest.mark.parametrize("rest", ["leave", "signal"])
+def test_rest_while_stopping(rest: str) -> None:
+    """A stop that was asked for is carried through: it does not leave before everything has gone."""
+    play(
+        """
+        adopted 20 -> process.adopted 20 adopted
+        signal TERM -> stop.begun signal TERM; group 10 TERM+CONT; inspect 10
+        ended 10 exited 0 -> child 20 TERM+CONT; inspect 20; reap 10 main 0
+        settled
+        is stopping until 2.666666
+        """,
+        rest=rest,
+    )
+
+
+@pytest.mark.parametrize("end", ["exited 1", "killed USR1"])
+def test_bad_end_of_a_helper_is_told(end: str) -> None:
+    """A helper's bad end is told while nothing is stopped; a foreign one's and a good one are not."""
+    history = History()
+    history.play("where 30 foreign")
+    severities = [
+        getattr(history.actions("ended", pid, *words.split())[-1], "severity", None)
+        for pid, words in (("20", end), ("30", end), ("40", "exited 0"))
+    ]
+    assert severities == ["info", None, None]
+    history.tell("signal TERM")
+    assert getattr(history.actions("ended", "50", *end.split())[-1], "severity", "") is None
+
+
+@pytest.mark.parametrize(("pgid", "sid"), [(10, 20), (20, 10)])
+def test_who_is_with_main_is_not_foreign(pgid: int, sid: int) -> None:
+    """A process in main's group or session came from main, even if it shows the mark of one that was brought in."""
+    roster = Roster()
+    roster.start(Process(10, pgid=10, sid=10))
+    process = Process(20, pgid=pgid, sid=sid, foreign=True)
+    roster.adopt(process)
+    assert roster.role(process) == ADOPTED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pyinit.core.machine import DONE, STOPPING
+from pyinit.core.machine import DONE, KILLING, STOPPING
 from pyinit.core.model import Policy
 from unit.core_model import SIGNALS, History, describe, play
 
@@ -92,7 +92,8 @@ def test_main_goes_while_stopping() -> None:
         """
         + ASKED
         + """
-        ended 10 killed TERM -> child 30 TERM+CONT; inspect 30; reap 10 main 143
+        ended 10 killed TERM -> child 30 TERM+CONT; inspect 20 30; reap 10 main 143
+        inspected 20 30
         settled
         ended 20 killed TERM -> reap 20 adopted 143
         ended 30 exited 0 -> reap 30 adopted 0
@@ -123,7 +124,7 @@ def test_status_of_a_stop_while_running() -> None:
         ended 10 exited 0 -> reap 10 main 0
         settled
         ended 20 killed TERM -> reap 20 adopted 143
-        childless -> pyinit.exited main 0; exit 0
+        childless -> pyinit.exited signal 0; exit 0
         """
     )
     assert machine.status == 0
@@ -146,7 +147,7 @@ def test_status_of_a_stop_while_holding() -> None:
 
 def test_everything_gone_before_the_grace_is_over() -> None:
     """Nothing left: leave at once, without a deadline more."""
-    machine = play(ASKED + "at 0.1 ended 10 exited 0 -> reap 10 main 0\n childless -> pyinit.exited main 0; exit 0")
+    machine = play(ASKED + "at 0.1 ended 10 exited 0 -> reap 10 main 0\n childless -> pyinit.exited signal 0; exit 0")
     assert (machine.phase, machine.deadline) == (DONE, None)
 
 
@@ -157,8 +158,9 @@ def test_group_of_a_dead_leader() -> None:
         where 20 group=10 born=-5
         adopted 20 -> process.adopted 20 adopted
         adopted 30 -> process.adopted 30 adopted
-        at 1 ended 10 killed KILL -> stop.begun main TERM; group 10 TERM+CONT; child 30 TERM+CONT; inspect 30
+        at 1 ended 10 killed KILL -> stop.begun main TERM; group 10 TERM+CONT; child 30 TERM+CONT; inspect 20 30
                                   -> reap 10 main 137 warning
+        inspected 20 30
         """
     )
 
@@ -355,6 +357,7 @@ def test_long_lists_are_cut() -> None:
     pids = [str(pid) for pid in range(20, 45)]
     history.tell("started", "signal TERM")
     history.now = 3.0
+    history.tell("time-up")
     facts = history.facts("walked", *pids)
     assert (facts["processes"], facts["count"]) == ([history.process(pid) for pid in pids[:10]], 25)
     assert (facts["signal"], facts["after_s"]) == (SIGNALS["TERM"], 3.0)
@@ -363,3 +366,63 @@ def test_long_lists_are_cut() -> None:
     facts = history.facts("time-up")
     assert (facts["processes"], facts["count"]) == ([history.process(pid) for pid in ("10", *pids[:9])], 26)
     assert facts["grace_s"] == 8.0
+
+
+def test_second_sigint() -> None:
+    """Ctrl-C pressed twice is meant: a second SIGINT in a stop that SIGINT began ends the grace, a third nothing."""
+    play("""
+        adopted 20 -> process.adopted 20 adopted
+        signal INT -> stop.begun signal INT; group 10 INT+CONT; inspect 10
+        at 1 signal INT -> stop.repeated INT; stop.killing 10 20; kill children
+        is killing until 2
+        signal INT -> stop.repeated INT
+        is killing until 2
+        ended 20 killed KILL -> reap 20 adopted 137
+        ended 10 killed KILL -> reap 10 main 137
+        childless -> pyinit.exited main 137; exit 137
+    """)
+
+
+@pytest.mark.parametrize(("sent", "asked", "phase"), [(3, "INT", KILLING), (2, "TERM", STOPPING)])
+def test_second_sigint_counts_what_asked(sent: int, asked: str, phase: str) -> None:
+    """It is Ctrl-C pressed twice that ends the grace, whatever --stop-signal has the stop send."""
+    history = History(Policy(stop_signal=sent))
+    history.tell("started")
+    history.actions("signal", asked)
+    history.actions("signal", "INT")
+    assert history.machine.phase == phase
+
+
+@pytest.mark.parametrize(("first", "second"), [("TERM", "TERM"), ("TERM", "INT"), ("INT", "TERM"), ("QUIT", "QUIT")])
+def test_other_second_requests(first: str, second: str) -> None:
+    """Supervisors repeat themselves: no second request but SIGINT behind SIGINT shortens the grace."""
+    play(f"""
+        signal {first} -> stop.begun signal {first}; group 10 {first}+CONT; inspect 10
+        at 1 signal {second} -> stop.repeated {second}
+        is stopping until 2.666666
+    """)
+
+
+def test_sigint_behind_a_stop_that_an_end_began() -> None:
+    """One Ctrl-C is not two: a stop that an end began goes on as it is."""
+    play("""
+        adopted 20 -> process.adopted 20 adopted
+        ended 10 exited 1 -> stop.begun main TERM; group 10 TERM+CONT; child 20 TERM+CONT; inspect 20
+                          -> reap 10 main 1 warning
+        signal INT -> stop.repeated INT
+        is stopping until 2.666666
+    """)
+
+
+def test_reason_of_a_run_that_was_stopped() -> None:
+    """When a stop was asked for and no end decided, that is why pyinit leaves, whoever ended last; bad ends decide."""
+    stopped = (
+        HELD_TWO
+        + """
+        ended 20 exited 0 -> reap 20 successor 0
+        settled
+        signal TERM -> stop.begun signal TERM; child 30 TERM+CONT; inspect 30
+        """
+    )
+    play(stopped + "ended 30 exited 0 -> reap 30 successor 0\n childless -> pyinit.exited signal 0; exit 0")
+    play(stopped + "ended 30 killed TERM -> reap 30 successor 143\n childless -> pyinit.exited successor 143; exit 143")

@@ -200,20 +200,25 @@ def test_the_variables_of_the_peers_count(environ: dict[bytes, bytes], level: st
     [
         (["-P"], {}, {2, 15}),
         (["--pause"], {}, {2, 15}),
-        (["-P", "true"], {}, {2, 15}),
-        (["--pause", "--", ""], {}, {2, 15}),
         ([], {b"PYINIT_PAUSE": b"1"}, {2, 15}),
         (["-P", "--stop-on", "QUIT"], {}, {3}),
         (["-P"], {b"PYINIT_STOP_ON": b"USR1 none"}, {10}),
     ],
 )
 def test_a_pause_needs_no_command(argv: list[str], environ: dict[bytes, bytes], asks: set[int]) -> None:
-    """A pause runs nothing, also where there is a command, and ends at SIGTERM and SIGINT unless told otherwise."""
+    """A pause runs nothing, and ends at SIGTERM and SIGINT unless told otherwise."""
     settings = options.parse(argv, environ)
     assert settings.action == "run"
     assert settings.pause
     assert settings.command == []
     assert settings.stop_on == asks
+
+
+@pytest.mark.parametrize("argv", [["-P", "true"], ["--pause", "--", ""]])
+def test_a_pause_takes_no_command(argv: list[str]) -> None:
+    """A command that would never be run is an error, not a silence."""
+    with pytest.raises(options.UsageError, match="--pause runs no command"):
+        options.parse(argv, {})
 
 
 VARIABLES = [

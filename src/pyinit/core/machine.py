@@ -67,6 +67,7 @@ class Machine:
         self._started_at = 0.0
         self._decision: tuple[str, Process | None, End | None] | None = None
         self._asked: tuple[str, Process | None, End | None] | None = None
+        self._asked_with = 0
         self._last: tuple[str, Process | None, End | None] | None = None
         self._leaving = False
         self._stop: Stop | None = None
@@ -135,9 +136,10 @@ class Machine:
         """Begin to stop; a stop asked for twice is one stop, but for who presses Ctrl-C twice."""
         if self._stop is None:
             self._asked = ("signal", None, None)
+            self._asked_with = signo
             return self._begin_stop("signal", now, asked=event, signo=signo)
         actions: list[Action] = [Report("stop.repeated", {"signal": event.signo, "sender_pid": event.sender_pid})]
-        if signo == SIGINT and self._stop.signo == SIGINT and self._kill is None:
+        if signo == SIGINT == self._asked_with and self._kill is None:
             actions += self._begin_kill(now)
         return actions
 
@@ -196,8 +198,9 @@ class Machine:
         if self._policy.rest != REST_STOP:
             self._decide("main", main, end)
             self._leaving = True
-            if self._policy.rest == REST_SIGNAL and self.roster.main_leads:
-                actions.append(SignalGroup(main.pid, self._forwarding.rewrite(SIGTERM)))
+            last_word = self._forwarding.rewrite(SIGTERM)
+            if self._policy.rest == REST_SIGNAL and self.roster.main_leads and last_word:
+                actions.append(SignalGroup(main.pid, last_word))
             return actions
         until = self._policy.until
         if until == UNTIL_MAIN or (until == UNTIL_SERVICE and not end.good):
@@ -254,7 +257,7 @@ class Machine:
         if self._kill is not None:
             if now < self._kill.deadline:
                 return []
-            return self._kill.look_deeper(now) or self._give_up(now)
+            return self._kill.look_deeper() or self._give_up(now)
         if self._stop is None:
             return []
         if now >= self._stop.kill_at:

@@ -34,6 +34,8 @@ class Roster:
         """Enter an adopted process; False when it was there already."""
         if process.pid in self._roots:
             return False
+        if process.foreign and self._near_main(process):
+            process.foreign = False
         self._roots[process.pid] = process
         self._fresh.add(process.pid)
         return True
@@ -125,6 +127,11 @@ class Roster:
         if process.sid and process.sid != main.sid:
             ways.append("session")
         return tuple(ways)
+
+    def _near_main(self, process: Process) -> bool:
+        """Say whether a process is in main's group or session: then it came from main, whatever it shows."""
+        main = self.main
+        return main is not None and (process.pgid == main.pid or 0 < process.sid == main.sid)
 
     def _is_main(self, process: Process) -> bool:
         return self.main is not None and process.pid == self.main.pid and not self._main_reaped

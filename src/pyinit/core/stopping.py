@@ -195,12 +195,13 @@ class Kill:
         self._walking = True
         return [Walk()]
 
-    def look_deeper(self, now: float) -> list[Action]:
+    def look_deeper(self) -> list[Action]:
         """Walk the tree once before giving up: what hangs below a child that does not die can be killed."""
         if self._looked_deeper:
             return []
         self._looked_deeper = True
-        self.deadline = now + KILL_PATIENCE_S
+        self._limit += KILL_PATIENCE_S
+        self.deadline += KILL_PATIENCE_S
         return [Walk()]
 
     def walked(self, processes: Iterable[Process], roster: Roster) -> list[Action]:
