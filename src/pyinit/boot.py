@@ -99,7 +99,7 @@ def _start() -> None:
             _write(2, f"pyinit: {failure.reason}\n")
             _leave(failure.status)
         _write(2, f"pyinit: going on without a log: {type(error).__name__}: {error}\n")
-        status = holdon.hold_on(launch.main_pid, settings.grace_s)
+        status = holdon.hold_on(launch.main_pid, settings.grace_s, launch.proc.children)
     _leave(status)
 
 

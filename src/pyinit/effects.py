@@ -6,7 +6,8 @@ import time
 
 from pyinit import kernel
 from pyinit.core import actions, events
-from pyinit.core.model import MAIN, SIGCONT, SIGKILL
+from pyinit.core.model import KILLED, MAIN, SIGCONT, SIGKILL
+from pyinit.oom import OomKills
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Effects:
         self.status: int | None = None
         self.tell_reaped: Callable[[int], str] | None = None
         self._killed: set[int] = set()
+        self._oom = OomKills()
         # Each function takes its own type of action, which the type of the table cannot say.
         self._calls: dict[type, Callable[[Any, float], None]] = {
             actions.SignalGroup: self._signal_group,
@@ -164,6 +166,9 @@ class Effects:
             "end": action.end,
             "usage": kernel.reap(action.process.pid),
         }
+        end = action.end
+        if end.kind == KILLED and end.value == SIGKILL and not self._machine.killing and self._oom.happened():
+            facts["oom_killed"] = True
         self._killed.discard(action.process.pid)
         self._log.report("process.reaped", facts, action.severity)
         if self.tell_reaped is not None and action.role != MAIN:

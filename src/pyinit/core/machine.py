@@ -98,6 +98,11 @@ class Machine:
             return self._stop.deadline
         return None
 
+    @property
+    def killing(self) -> bool:
+        """True when a SIGKILL may be our own."""
+        return self.phase == KILLING
+
     def handle(self, event: events.Event, now: float) -> list[Action]:
         """Take an event at a time in monotonic seconds; return the actions to carry out, in order."""
         if self.phase == DONE:

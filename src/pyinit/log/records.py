@@ -148,6 +148,9 @@ def _reaped(facts: Facts, look: Look) -> tuple[str, Keys]:
     }
     add_process(keys, process, look)
     happened = add_end(keys, end)
+    if facts.get("oom_killed"):
+        keys["pyinit.exit.oom_killed"] = True
+        happened += " for want of memory"
     usage: Usage | None = facts.get("usage")
     if usage is not None:
         keys["pyinit.usage.user_s"] = round(usage.user_s, 6)
@@ -334,6 +337,7 @@ EVENTS = {
         (
             *_PROCESS_KNOWN,
             *_END_KNOWN,
+            "pyinit.exit.oom_killed",
             "pyinit.usage.user_s",
             "pyinit.usage.system_s",
             "pyinit.usage.max_rss_bytes",

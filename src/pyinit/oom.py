@@ -1,0 +1,70 @@
+"""Asks the control group whether the kernel has killed somebody in it for want of memory (cgroup v1 and v2)."""
+
+from __future__ import annotations
+
+import posix
+
+_CHUNK = 4096
+_MOUNT = "/sys/fs/cgroup"
+
+
+class OomKills:
+    """The counter of OOM kills of our control group: `oom_kill` of memory.events (v2) or memory.oom_control (v1).
+
+    Read at the start, and again when a process has ended by a SIGKILL that was not ours. Without such a file, or where
+    it cannot be read, nothing was ever killed for want of memory.
+    """
+
+    def __init__(self) -> None:
+        self._path: str | None = None
+        self._seen = 0
+        for path in _candidates():
+            count = _count(path)
+            if count is not None:
+                self._path, self._seen = path, count
+                break
+
+    def happened(self) -> bool:
+        """Say whether there was one more kill since this was last asked; each is told once."""
+        count = None if self._path is None else _count(self._path)
+        if count is None or count <= self._seen:
+            return False
+        self._seen += 1
+        return True
+
+
+def _read(path: str) -> str:
+    try:
+        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        return posix.read(fd, _CHUNK).decode("utf-8", "replace")
+    except OSError:
+        return ""
+    finally:
+        posix.close(fd)
+
+
+def _candidates() -> list[str]:
+    """List where the counter may be: at our own path (/proc/self/cgroup, cgroups(7)), or at the root of the mount.
+
+    In a container the path may be the one outside, and the mount may show our group as its root.
+    """
+    found = []
+    for line in _read("/proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        at = path.rstrip("/")
+        if "memory" in controllers.split(","):
+            found += [f"{_MOUNT}/memory{at}/memory.oom_control", f"{_MOUNT}/memory/memory.oom_control"]
+        elif not controllers:
+            found += [f"{_MOUNT}{at}/memory.events", f"{_MOUNT}/memory.events"]
+    return found
+
+
+def _count(path: str) -> int | None:
+    for line in _read(path).splitlines():
+        name, _, value = line.partition(" ")
+        if name == "oom_kill" and value.isdigit():
+            return int(value)
+    return None
