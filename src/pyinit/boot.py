@@ -15,6 +15,7 @@ from pyinit.terminal import Terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyinit.oom import OomKills
     from pyinit.options import Settings
 
 _LAUNCHER = "1:"  # the version of what the launcher hands over
@@ -33,10 +34,11 @@ class Launch:
         log_fd: the descriptor of --log-file, or -1.
         before: PIDs of children that pyinit had before it started main.
         pid1: True when pyinit is the init of its PID namespace.
+        oom: the count of OOM kills before main was one, or None.
         marked: False when orphans from elsewhere cannot be told from main's.
     """
 
-    __slots__ = ("before", "log_fd", "main_pid", "marked", "pid1", "proc", "settings", "signals_fd", "terminal")
+    __slots__ = ("before", "log_fd", "main_pid", "marked", "oom", "pid1", "proc", "settings", "signals_fd", "terminal")
 
     def __init__(self, settings: Settings, proc: Proc, terminal: Terminal, *, pid1: bool) -> None:
         self.settings = settings
@@ -48,6 +50,16 @@ class Launch:
         self.signals_fd = -1
         self.before: list[int] = []
         self.marked = False
+        self.oom: OomKills | None = None
+
+    def count_oom_kills(self) -> None:
+        """Count the OOM kills of our control group before main can be one of them."""
+        try:
+            from pyinit.oom import OomKills
+
+            self.oom = OomKills()
+        except (ImportError, OSError):
+            self.oom = None  # no descriptor, no memory: then no end is explained by that
 
 
 def main() -> None:
@@ -87,7 +99,7 @@ def _start() -> None:
     try:
         if not settings.pause:
             changes = _changes(settings, inherited)
-            launch.main_pid = spawn.spawn(command, changes, inherited, launch.terminal, plan)
+            launch.main_pid = spawn.spawn(command, changes, inherited, launch.terminal, plan, launch.count_oom_kills)
     except spawn.SpawnError as error:
         failure = error
     try:

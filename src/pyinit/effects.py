@@ -7,7 +7,6 @@ import time
 from pyinit import kernel
 from pyinit.core import actions, events
 from pyinit.core.model import KILLED, MAIN, SIGCONT, SIGKILL
-from pyinit.oom import OomKills
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from pyinit.core.machine import Machine
     from pyinit.core.model import Process
     from pyinit.log import Log
+    from pyinit.oom import OomKills
     from pyinit.procfs import Proc
     from pyinit.terminal import Terminal
 
@@ -31,6 +31,7 @@ class Effects:
     Attributes:
         identity: what `pyinit.started` says of pyinit itself.
         status: the exit status, as soon as the core wants to leave.
+        oom: knows of the kills for want of memory, or None.
         tell_reaped: makes a line of text for each child but main that is reaped, or None.
     """
 
@@ -43,7 +44,7 @@ class Effects:
         self.status: int | None = None
         self.tell_reaped: Callable[[int], str] | None = None
         self._killed: set[int] = set()
-        self._oom = OomKills()
+        self.oom: OomKills | None = None
         # Each function takes its own type of action, which the type of the table cannot say.
         self._calls: dict[type, Callable[[Any, float], None]] = {
             actions.SignalGroup: self._signal_group,
@@ -167,12 +168,15 @@ class Effects:
             "usage": kernel.reap(action.process.pid),
         }
         end = action.end
-        if end.kind == KILLED and end.value == SIGKILL and not self._machine.killing and self._oom.happened():
+        if end.kind == KILLED and end.value == SIGKILL and not self._machine.killing and self._died_of_oom():
             facts["oom_killed"] = True
         self._killed.discard(action.process.pid)
         self._log.report("process.reaped", facts, action.severity)
         if self.tell_reaped is not None and action.role != MAIN:
             self._log.say(self.tell_reaped(action.process.pid))
+
+    def _died_of_oom(self) -> bool:
+        return self.oom is not None and self.oom.happened()
 
     def _report(self, action: actions.Report, now: float) -> None:
         del now

@@ -53,6 +53,7 @@ def run(launch: Launch) -> int:
         launch.signals_fd = kernel.open_signalfd(kernel.ALL_SIGNALS)
     log = _open_log(launch)
     effects = Effects(machine, proc, log, launch.terminal)
+    effects.oom = launch.oom
     if settings.persona == "tini":
         _speak_as_tini(launch, log, effects)
     effects.identity = {

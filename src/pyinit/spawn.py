@@ -97,17 +97,19 @@ class Plan:
         self.unblock_signals = unblock_signals
 
 
-def spawn(
+def spawn(  # noqa: PLR0913, PLR0917  # all that main is made of
     command: Sequence[bytes],
     changes: Mapping[bytes, bytes | None],
     inherited: Inherited,
     terminal: Terminal,
     plan: Plan,
+    meanwhile: Callable[[], None],
 ) -> int:
     """Start the command in its own process group, and in its own session where there is no terminal (see Plan).
 
     It gets the environment of this process entry by entry, odd ones too, but for the changes: names with the value
-    they get, or None for those that are taken out.
+    they get, or None for those that are taken out. `meanwhile` is called as soon as the new process is there, while
+    that turns into the command.
 
     Returns its PID. Raises SpawnError: 127 when it is not found, 126 when it is found and cannot be executed, 125
     when there can be no new process (fork(2): EAGAIN, ENOMEM).
@@ -125,6 +127,7 @@ def spawn(
     posix.close(tell)
     if home >= 0:
         posix.close(home)
+    meanwhile()
     if _shares_session(terminal, plan):
         try:  # noqa: SIM105  # contextlib is not to be imported before main runs
             posix.setpgid(pid, pid)

@@ -133,13 +133,15 @@ def test_every_module_of_pyinit_can_be_imported(plain: Container) -> None:
     assert set(printed) == ours - set(MODULES.DONE_WITHOUT) - {"pyinit.__main__"}
 
 
-@pytest.mark.parametrize("run", MODULES.RUNS, ids=lambda run: " ".join(run.arguments[:2]) or "no arguments")
+@pytest.mark.parametrize(
+    "run", MODULES.RUNS, ids=lambda run: " ".join([run.name, *run.arguments[:2]]) or "no arguments"
+)
 def test_every_feature_finds_its_modules(plain: Container, run: Any) -> None:
     """Each feature, error and fallback that the build looked at works where the folder is all that there is."""
     words = MODULES.words_of(run, f"{FOLDER}/bin/pyinit", PYTHON, PACKAGES)
     variables = [f"{name}={value}" for name, value in run.variables]
     options = ("--tty",) if run.terminal else ()
-    script = '"$@" 2>&1 >/dev/null; echo "status $?"'
-    told = plain.execute("env", *variables, "sh", "-c", script, "sh", *words, options=options)
+    script = '(exec -a "$0" "$@") 2>&1 >/dev/null; echo "status $?"'
+    told = plain.execute("env", *variables, "bash", "-c", script, run.name or words[0], *words, options=options)
     told, _, status = told.rpartition("status ")
     MODULES.expect(run, int(status), told.encode())
