@@ -58,8 +58,8 @@ class Launch:
             from pyinit.oom import OomKills
 
             self.oom = OomKills()
-        except (ImportError, OSError):
-            self.oom = None  # no descriptor, no memory: then no end is explained by that
+        except Exception:  # noqa: BLE001  # main is there already: nothing that goes wrong here may cost it
+            self.oom = None
 
 
 def main() -> None:

@@ -53,7 +53,8 @@ def _candidates() -> list[str]:
     """
     found = []
     for line in _read("/proc/self/cgroup").splitlines():
-        _, controllers, path = line.split(":", 2)
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
         at = path.rstrip("/")
         if "memory" in controllers.split(","):
             found += [f"{_MOUNT}/memory{at}/memory.oom_control", f"{_MOUNT}/memory/memory.oom_control"]
