@@ -58,11 +58,15 @@ def test_told_as_foreign(pyinit: Start) -> None:
 
 
 def test_health_checks_are_reaped(pyinit: Start) -> None:
-    """What a probe leaves behind every few seconds is reaped, and changes nothing."""
+    """What a probe leaves behind every few seconds is reaped, and changes nothing.
+
+    It ends when its parent has gone: before that it would be the parent's to reap, and the witness right to say so.
+    """
+    orphan = "[ $PPID = 1 ] || while kill -0 $PPID 2>/dev/null; do :; done; exit "
     run = pyinit(program("serve"), "0")
     run.out.wait("ready")
     for status in range(10, 15):
-        run.join(program("double_fork"), "before", program("exit_with"), str(status))
+        run.join(program("double_fork"), "before", "/bin/sh", "-c", f"{orphan}{status}")
         run.wait_for(REAPED, process__exit__code=status)
     assert not run.of(STOPPING)
     assert run.stop() == 0

@@ -30,6 +30,8 @@ NAMES = ("tini", "docker-init", "dumb-init", "catatonit")
 # Records on standard error, and no warning of tini's between them.
 LOG = {"PYINIT_LOG_LEVEL": "debug", "PYINIT_LOG_FORMAT": "json", "TINI_VERBOSITY": "0"}
 FATAL = [number for number in range(1, 65) if number not in {17, 18, 19, 20, 21, 22, 23, 28, 32, 33}]
+# Ends with a status when its parent has gone: before that it would be the parent's to reap.
+ORPHAN = "[ $PPID = 1 ] || while kill -0 $PPID 2>/dev/null; do :; done; exit %d"
 # Each exit status and each fatal signal, one after the other, and what does not come out.
 STATUSES = """
 try() { want=$1; shift; "$@" 2>/dev/null; got=$?; [ $got = $want ] || echo "wanted $want, got $got: $*"; }
@@ -431,7 +433,7 @@ def test_pause_reaps(under: Start) -> None:
     """A pod's pause process reaps what comes to it from elsewhere."""
     run = under("catatonit", options=["-P"], separator=False)
     run.wait_for(STARTED)
-    run.join(program("double_fork"), "after", program("exit_with"), "9")
+    run.join(program("double_fork"), "after", "/bin/sh", "-c", ORPHAN % 9)
     run.wait_for(REAPED, process__exit__code=9)
     assert run.stop() == 0
 
