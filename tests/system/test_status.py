@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.programs import program
-from support.run import ALL_MODES, HANDOVER, REAPED, STARTED, told_status
+from support.run import ALL_MODES, HANDOVER, PID1, REAPED, STARTED, pyinit_command, told_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,3 +124,19 @@ def test_usage_is_told(pyinit: Start) -> None:
     used = run.one(REAPED)
     assert used["pyinit.usage.user_s"] + used["pyinit.usage.system_s"] > 0
     assert used["pyinit.usage.max_rss_bytes"] > 100_000
+
+
+@pytest.mark.invariant(5)
+@pytest.mark.modes(PID1)
+def test_every_status_as_pid_1(pyinit: Start) -> None:
+    """Each of 0 to 255 comes through where pyinit is PID 1: main is a shell that starts others, each as PID 1."""
+    script = """
+        for status in $(seq 0 255); do
+            unshare --pid --fork --kill-child --mount-proc "$0" --log-level error -- "$1" $status
+            [ $? = $status ] || echo "wanted $status"
+        done 2>/dev/null
+        echo done
+    """
+    run = pyinit("/bin/sh", "-c", script, pyinit_command(), program("exit_with"))
+    assert run.finish() == 0
+    assert run.out.lines == ["done"]
