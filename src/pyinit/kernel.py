@@ -34,7 +34,6 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
 
-UNCATCHABLE = frozenset((9, 19))  # SIGKILL SIGSTOP
 # 32 and 33 belong to the C library's threads.
 ALL_SIGNALS = frozenset(range(1, 65)) - {32, 33}
 

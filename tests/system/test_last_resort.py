@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -27,10 +28,9 @@ main()
 """
 
 
-@pytest.fixture
-def held() -> Iterator[subprocess.Popen[str]]:
-    """Yield a pyinit on its last resort that holds a daemon which says `ready` and then waits."""
-    words = ["--grace", "300ms", "--", program("double_fork"), "after", program("serve"), "5"]
+@contextlib.contextmanager
+def on_its_last_resort(*words: str) -> Iterator[subprocess.Popen[str]]:
+    """Give a pyinit that runs without what comes behind the spawn, once what it started has said `ready`."""
     with subprocess.Popen(
         [sys.executable, "-IBS", "-Xutf8", "-c", START, *words],
         stdout=subprocess.PIPE,
@@ -39,33 +39,26 @@ def held() -> Iterator[subprocess.Popen[str]]:
     ) as process:
         assert process.stdout is not None
         while "ready" not in (line := process.stdout.readline()):
-            assert line, "the daemon has not come up"
+            assert line, "what it should start has not come up"
         yield process
 
 
 @pytest.mark.invariant(6)
-def test_daemon_is_held_and_stopped(held: subprocess.Popen[str]) -> None:
+def test_daemon_is_held_and_stopped() -> None:
     """The daemon lives on without the loop and the log, a stop request ends it, and its status is told."""
-    assert held.poll() is None
-    held.send_signal(signal.SIGTERM)
-    _, told = held.communicate(timeout=LIMIT_S)
-    assert held.returncode in {5, 128 + signal.SIGTERM}
-    assert "going on without a log" in told
+    words = ["--grace", "300ms", "--", program("double_fork"), "after", program("serve"), "5"]
+    with on_its_last_resort(*words) as held:
+        assert held.poll() is None
+        held.send_signal(signal.SIGTERM)
+        _, told = held.communicate(timeout=LIMIT_S)
+        assert held.returncode in {5, 128 + signal.SIGTERM}
+        assert "going on without a log" in told
 
 
 @pytest.mark.invariant(3)
 def test_deaf_main_is_killed() -> None:
     """The grace ends on the last resort too: who ignores the stop signal is killed."""
-    words = ["--grace", "200ms", "--", program("ignore_term"), "all"]
-    with subprocess.Popen(
-        [sys.executable, "-IBS", "-Xutf8", "-c", START, *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        while "ready" not in (line := process.stdout.readline()):
-            assert line, "main has not come up"
+    with on_its_last_resort("--grace", "200ms", "--", program("ignore_term"), "all") as process:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=LIMIT_S)
         assert process.returncode == 128 + signal.SIGKILL
