@@ -24,11 +24,13 @@ def hold_on(main_pid: int, grace_s: float, children: Callable[[], list[int]]) ->
     """Forward signals, reap, and stop when asked to, until no child is left; return the exit status.
 
     `children` lists the PIDs of our children. There is no service here and no looking deeper: what main leaves behind
-    is held, the first status other than 0 is kept, and a stop reaches main's group, later each child.
+    is held, the first status other than 0 is kept, and a stop reaches main's group, then, once main has gone, each
+    child once, also those that come later.
     """
     status: int | None = None
+    stop_signo: int | None = None
+    stopped: set[int] = set()
     kill_at: float | None = None
-    killing = False
     main_lives = True
     while True:
         try:
@@ -36,18 +38,24 @@ def hold_on(main_pid: int, grace_s: float, children: Callable[[], list[int]]) ->
                 pid, end = seen
                 main_lives = main_lives and pid != main_pid
                 status = status or end.status
+                stopped.discard(pid)
                 kernel.reap(pid)
         except kernel.NoChildren:
             return status or 0
+        if stop_signo is not None and not main_lives:
+            fresh = [pid for pid in children() if pid not in stopped]
+            stopped.update(fresh)
+            _send_all(fresh, stop_signo)
         wait_s = HOUR_S if kill_at is None else max(0.0, kill_at - time.monotonic())
         came = _signal.sigtimedwait(kernel.ALL_SIGNALS, wait_s)
         if came is None:
-            killing, kill_at = killing or kill_at is not None, None
-        elif came.si_signo in _STOP_ON and kill_at is None and not killing:
-            kill_at = time.monotonic() + grace_s
-        if killing:
-            _send_all(children(), SIGKILL)
-        elif came is not None and came.si_signo != SIGCHLD:
+            if kill_at is not None:
+                stop_signo, stopped, kill_at, main_lives = SIGKILL, set(), None, False
+        elif came.si_signo in _STOP_ON and stop_signo is None:
+            stop_signo, kill_at = came.si_signo, time.monotonic() + grace_s
+            if main_lives:
+                kernel.send_group(main_pid, stop_signo)
+        elif came.si_signo != SIGCHLD:
             if main_lives:
                 kernel.send_group(main_pid, came.si_signo)
             else:

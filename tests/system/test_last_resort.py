@@ -55,6 +55,15 @@ def test_daemon_is_held_and_stopped() -> None:
         assert "going on without a log" in told
 
 
+def test_daemon_is_stopped_though_main_lived() -> None:
+    """A stop request that came while the launcher lived reaches the daemon too, as soon as the launcher has gone."""
+    script = f"trap 'exit 0' TERM; setsid {program('serve')} 5 & wait"
+    with on_its_last_resort("--", "sh", "-c", script) as held:
+        held.send_signal(signal.SIGTERM)
+        held.communicate(timeout=LIMIT_S)
+        assert held.returncode in {5, 128 + signal.SIGTERM}
+
+
 @pytest.mark.invariant(3)
 def test_deaf_main_is_killed() -> None:
     """The grace ends on the last resort too: who ignores the stop signal is killed."""
