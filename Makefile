@@ -8,9 +8,11 @@
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH PYTHONSAFEPATH PYTHONSTARTUP PYTHONWARNINGS PYTHONUTF8
 unexport VIRTUAL_ENV
 
-# ARGS goes to pytest, WAY (auto, container or namespace) to the demo.
+# ARGS goes to pytest, WAY (auto, container or namespace) to the demo, TREES and SEED to the soak.
 ARGS =
 WAY = auto
+TREES = 20000
+SEED := $(shell date +%s)
 
 python = .venv/bin/python
 pytest = $(python) -m pytest $(no_skips)
@@ -33,6 +35,11 @@ test: install ## set up, build the wheel, install it, run all tests that need no
 	$(python) -m coverage run -m pytest $(no_skips) tests/unit $(ARGS)
 	$(pytest) tests --ignore=tests/unit --ignore=tests/container --ignore=tests/daemons $(ARGS)
 	$(python) -m coverage report
+
+.PHONY: soak
+soak: install ## play TREES random hostile process trees (TREES=20000), chosen by SEED; what fails is kept in build/soak
+	@echo "$(TREES) trees, SEED=$(SEED)"
+	PYINIT_SOAK=$(TREES) PYINIT_SOAK_SEED=$(SEED) $(pytest) tests/system/test_random_trees.py $(ARGS)
 
 .PHONY: check
 check: install ## ruff, mypy --strict, the log schema, links and wording of the documents, shellcheck

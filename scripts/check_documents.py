@@ -5,12 +5,16 @@ Needs no network: an address outside of this repository is checked for its form 
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+from pyinit import options
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -23,6 +27,9 @@ FENCE = re.compile(r"^(\s*)(```+|~~~+)[^\n]*\n.*?^\1\2\s*$", re.MULTILINE | re.D
 CODE_SPAN = re.compile(r"(`+).*?\1")
 HELP = re.compile(r"^```text\n(Usage: pyinit \[OPTIONS\].*?)^```$", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#{1,6}\s+(.*?)\s*#*\s*$", re.MULTILINE)
+# What people copy: the command line of an image, and a line of a shell.
+ENTRYPOINT = re.compile(r"ENTRYPOINT\s+(\[\"pyinit\"[^\]]*\])")
+SHELL_LINE = re.compile(r"^(?:    )?pyinit (-.*)$", re.MULTILINE)
 EXPLICIT_ANCHOR = re.compile(r"<a\s+(?:id|name)=\"([^\"]+)\"")
 
 
@@ -105,11 +112,29 @@ def check_options(page: Path) -> list[str]:
     ]
 
 
+def check_command_lines(path: Path) -> list[str]:
+    """Check that pyinit takes the options of the command lines that a Dockerfile or a page gives to copy."""
+    if path.suffix != ".md" and not path.name.startswith("Dockerfile"):
+        return []
+    text = path.read_text("utf-8").replace("\\\n", "")
+    shown = [json.loads(words)[1:] for words in ENTRYPOINT.findall(text)]
+    # One that is said to end with 125 is wrong on purpose.
+    shown += [shlex.split(line, comments=True) for line in SHELL_LINE.findall(text) if not line.endswith("# 125")]
+    problems = []
+    for words in shown:
+        try:
+            options.parse([*words, "true"], {})
+        except options.UsageError as error:
+            problems.append(f"{path.relative_to(ROOT)}: pyinit {shlex.join(words)}: {error}")
+    return problems
+
+
 def main() -> int:
     """Check all files; print the problems; give the exit status."""
     files = tracked_files()
     pages = [path for path in files if path.suffix == ".md"]
     problems = [problem for path in files for problem in check_wording(path)]
+    problems += [problem for path in files for problem in check_command_lines(path)]
     problems += [problem for page in pages for problem in [*check_page(page), *check_options(page)]]
     for problem in problems:
         print(problem, file=sys.stderr)

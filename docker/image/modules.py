@@ -32,6 +32,15 @@ DAEMON = ("sh", "-c", "setsid sh -c 'while kill -0 $0; do sleep 0.05; done 2>/de
 # Asks for a stop, ignores it, and is killed after the grace.
 DEAF = ("sh", "-c", "trap '' TERM; kill -TERM $PPID; while :; do sleep 1; done")
 
+# Leaves a daemon behind that writes a PID file, and ends as DAEMON does, a second later.
+SERVICE = (
+    "sh",
+    "-c",
+    "setsid sh -c 'echo $$ >/tmp/modules.pid; while kill -0 $0; do sleep 0.05; done 2>/dev/null; sleep 1; exit 3' $$ &",
+)
+# Asks for a reload and for a stop.
+RELOADED = ("sh", "-c", "kill -HUP $PPID; kill -TERM $PPID; sleep 9")
+
 
 class Run(NamedTuple):
     """One way to start pyinit, and what must come of it.
@@ -93,6 +102,12 @@ RUNS = (
     Run(("-p", "KILL", "-c", "--stop-on=none", "--", "true")),
     Run(("-g", "-v", "-w", "-e", "3", "-s", "--", *DAEMON)),
     Run(("-l",)),
+    Run(("--pid-file=/tmp/modules.pid", "--clean-pid-file", "--", *SERVICE), 3),
+    Run(("--notify", "--", "true")),
+    Run(("--stop-command=echo x; kill $MAINPID", "--reload-command=:", "--stop-signal=TERM:1s", "--", *RELOADED), 143),
+    Run(("--termination-log=/dev/null", "--", "true")),
+    Run(("--stop-signal=QUIT,TERM", "--", "true"), 125),
+    Run(("--clean-pid-file", "--", "true"), 125),
     *(Run(("true",), name=name) for name in ("tini", "docker-init", "dumb-init", "catatonit")),
     *(Run(("-h",), name=name) for name in ("tini", "dumb-init", "catatonit")),
     *(Run((option,), name=name) for name, option in (("tini", "--version"), ("dumb-init", "-V"), ("catatonit", "-V"))),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import posix
 import sys
+import time
 
 from pyinit import holdon, kernel, options, spawn
 from pyinit.core.model import SIGCONT, SIGHUP
@@ -15,8 +16,10 @@ from pyinit.terminal import Terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyinit.notify import Inbox
     from pyinit.oom import OomKills
     from pyinit.options import Settings
+    from pyinit.pidfile import PidFile
 
 _LAUNCHER = "1:"  # the version of what the launcher hands over
 _CHANGED_BY_PYTHON = frozenset((13, 25))  # SIGPIPE, SIGXFSZ: the interpreter ignores them
@@ -28,6 +31,7 @@ class Launch:
     Attributes:
         settings: what the command line asked for.
         main_pid: the PID of main, 0 where there is none (--pause).
+        started_at: when main was started (monotonic seconds).
         proc: /proc as it was opened.
         terminal: the controlling terminal.
         signals_fd: the descriptor that signals are read from.
@@ -36,21 +40,54 @@ class Launch:
         pid1: True when pyinit is the init of its PID namespace.
         oom: the count of OOM kills before main was one, or None.
         marked: False when orphans from elsewhere cannot be told from main's.
+        inherited: what pyinit was started with.
+        changes: what is different in main's environment.
+        home: a descriptor of main's working directory, or -1.
+        pid_file: the PID file as it was found, or None.
+        uncleaned: why a stale PID file could not be removed, or None.
+        inbox: the notify socket, or None.
     """
 
-    __slots__ = ("before", "log_fd", "main_pid", "marked", "oom", "pid1", "proc", "settings", "signals_fd", "terminal")
+    __slots__ = (
+        "before",
+        "changes",
+        "home",
+        "inbox",
+        "inherited",
+        "log_fd",
+        "main_pid",
+        "marked",
+        "oom",
+        "pid1",
+        "pid_file",
+        "proc",
+        "settings",
+        "signals_fd",
+        "started_at",
+        "terminal",
+        "uncleaned",
+    )
 
-    def __init__(self, settings: Settings, proc: Proc, terminal: Terminal, *, pid1: bool) -> None:
+    def __init__(
+        self, settings: Settings, inherited: spawn.Inherited, proc: Proc, terminal: Terminal, *, pid1: bool
+    ) -> None:
         self.settings = settings
+        self.inherited = inherited
         self.proc = proc
         self.terminal = terminal
         self.pid1 = pid1
         self.main_pid = 0
+        self.started_at = 0.0
         self.log_fd = -1
         self.signals_fd = -1
         self.before: list[int] = []
         self.marked = False
         self.oom: OomKills | None = None
+        self.changes: dict[bytes, bytes | None] = {}
+        self.home = -1
+        self.pid_file: PidFile | None = None
+        self.uncleaned: str | None = None
+        self.inbox: Inbox | None = None
 
     def count_oom_kills(self) -> None:
         """Count the OOM kills of our control group before main can be one of them."""
@@ -83,7 +120,8 @@ def _start() -> None:
     if plan.session == spawn.SESSION_OWN and spawn.let_go_of_terminal():
         kernel.take_pending((SIGHUP, SIGCONT))  # the kernel's word to who leads a session, and nobody's wish
     pid = posix.getpid()
-    launch = Launch(settings, Proc(pid, show_args=settings.log_args), Terminal(), pid1=pid == 1)
+    proc = Proc(pid, show_args=settings.log_args)
+    launch = Launch(settings, inherited, proc, Terminal(), pid1=pid == 1)
     launch.signals_fd = signals_fd
     launch.log_fd = _open_log_file(settings)
     if settings.pdeathsig is not None:
@@ -94,12 +132,16 @@ def _start() -> None:
         settings.subreaper = kernel.is_subreaper()  # who exec'd us may have made us one
     launch.before = launch.proc.children_exist_before_main()
     launch.marked = launch.pid1 and launch.proc.mark_descendants()
+    _prepare_service(launch)
     command = [_encode(argument) for argument in settings.command]
+    launch.home = spawn.leave_working_directory()
+    launch.started_at = time.monotonic()
     failure = None
     try:
         if not settings.pause:
-            changes = _changes(settings, inherited)
-            launch.main_pid = spawn.spawn(command, changes, inherited, launch.terminal, plan, launch.count_oom_kills)
+            launch.main_pid = spawn.spawn(
+                command, launch.changes, inherited, launch.terminal, plan, launch.home, launch.count_oom_kills
+            )
     except spawn.SpawnError as error:
         failure = error
     try:
@@ -111,8 +153,34 @@ def _start() -> None:
             _write(2, f"pyinit: {failure.reason}\n")
             _leave(failure.status)
         _write(2, f"pyinit: going on without a log: {type(error).__name__}: {error}\n")
-        status = holdon.hold_on(launch.main_pid, settings.grace_s, launch.proc.children)
+        if launch.inbox is not None:
+            launch.inbox.close()  # nobody reads it: who sends is to hear that, and not to wait
+        first = settings.stop_signal[0][0] if settings.stop_signal else None
+        status = holdon.hold_on(launch.main_pid, settings.grace_s, launch.proc.children, first)
     _leave(status)
+
+
+def _prepare_service(launch: Launch) -> None:
+    """Make what tells us of the service: its environment, the notify socket, what the PID file holds so far."""
+    settings = launch.settings
+    launch.changes = _changes(settings, launch.inherited)
+    if settings.pid_file is not None:
+        from pyinit.pidfile import PidFile
+
+        launch.pid_file = PidFile(settings.pid_file)
+        if settings.clean_pid_file and launch.pid1:
+            launch.uncleaned = launch.pid_file.clean()
+    if settings.notify:
+        from pyinit.notify import Inbox
+
+        try:
+            launch.inbox = Inbox()
+        except OSError as error:
+            text = f"--notify: no socket can be made ({error.strerror}). Leave the option out."
+            _complain(text, settings.error_status)
+        launch.changes[b"NOTIFY_SOCKET"] = launch.inbox.address
+    if settings.termination_log is not None:
+        _open_file("--termination-log", settings.termination_log, settings.error_status, keep=False)
 
 
 def _settings(name: str, arguments: list[str]) -> Settings:
@@ -185,17 +253,26 @@ def _encode(argument: str) -> bytes:
 
 
 def _open_log_file(settings: Settings) -> int:
-    path = settings.log_file
-    if path is None:
+    if settings.log_file is None:
         return -1
+    return _open_file("--log-file", settings.log_file, settings.error_status)
+
+
+def _open_file(option: str, path: str, status: int, *, keep: bool = True) -> int:
+    """Open a file to write to it, or leave with a complaint; return the descriptor, -1 when it is not to be kept."""
     flags = posix.O_WRONLY | posix.O_APPEND | posix.O_CREAT | posix.O_CLOEXEC | posix.O_NONBLOCK | posix.O_NOCTTY
+    if not keep:
+        flags |= posix.O_NOFOLLOW  # as it will be written: by then main could have put a link there
     try:
-        return posix.open(path, flags, 0o640)
+        fd = posix.open(path, flags, 0o640)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         shown = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        text = f"--log-file {shown}: {why}. Name a file that can be written, or leave the option out."
-        _complain(text, settings.error_status)
+        _complain(f"{option} {shown}: {why}. Name a file that can be written, or leave the option out.", status)
+    if keep:
+        return fd
+    posix.close(fd)
+    return -1
 
 
 def _become_subreaper(settings: Settings) -> None:

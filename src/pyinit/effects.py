@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import posix
 import time
+from collections import deque
 
-from pyinit import kernel
+from pyinit import claims, kernel
 from pyinit.core import actions, events
 from pyinit.core.model import KILLED, MAIN, SIGCONT, SIGKILL
+from pyinit.finalkill import FinalKill
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from pyinit.core.actions import Action
@@ -21,9 +24,6 @@ if TYPE_CHECKING:
     from pyinit.procfs import Proc
     from pyinit.terminal import Terminal
 
-# Looks are made in a row for so long before some of the dead are reaped (seconds).
-KILL_BURST_S = 0.01
-
 
 class Effects:
     """The hands of the core.
@@ -32,6 +32,7 @@ class Effects:
         identity: what `pyinit.started` says of pyinit itself.
         status: the exit status, as soon as the core wants to leave.
         oom: knows of the kills for want of memory, or None.
+        final_kill: the end of the grace where pyinit is a subreaper.
         tell_reaped: makes a line of text for each child but main that is reaped, or None.
     """
 
@@ -43,8 +44,11 @@ class Effects:
         self.identity: dict[str, object] = {}
         self.status: int | None = None
         self.tell_reaped: Callable[[int], str] | None = None
-        self._killed: set[int] = set()
+        self.final_kill = FinalKill(proc)
         self.oom: OomKills | None = None
+        self._todo: deque[Action] = deque()
+        self._answers: list[Action] = []
+        self._busy = False
         # Each function takes its own type of action, which the type of the table cannot say.
         self._calls: dict[type, Callable[[Any, float], None]] = {
             actions.SignalGroup: self._signal_group,
@@ -61,15 +65,35 @@ class Effects:
             actions.Report: self._report,
             actions.Exit: self._exit,
         }
+        # Where nothing is asked for that concerns the service, nobody is to hear of it either.
+        self._calls[actions.PassOn] = self._ignore
+
+    def add(self, calls: Mapping[type, Callable[[Any, float], None]]) -> None:
+        """Take in what carries out further types of action."""
+        self._calls.update(calls)
 
     def take(self, event: events.Event, now: float) -> None:
         """Hand an event to the core, and carry out what it answers."""
         self.carry_out(self._machine.handle(event, now), now)
 
     def carry_out(self, wanted: Sequence[Action], now: float) -> None:
-        """Carry out actions in their order."""
-        for action in wanted:
-            self._calls[type(action)](action, now)
+        """Carry out actions in their order; what the core answers to one of them comes before the next.
+
+        Not by recursion: an answer can ask for a look that has an answer, a generation of processes each time. What is
+        left when one of them fails is carried out with the next event.
+        """
+        self._answers += wanted
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while self._answers or self._todo:
+                self._todo.extendleft(reversed(self._answers))
+                self._answers.clear()
+                action = self._todo.popleft()
+                self._calls[type(action)](action, now)
+        finally:
+            self._busy = False
 
     def _signal_group(self, action: actions.SignalGroup, now: float) -> None:
         result = kernel.send_group(action.pgid, action.signo)
@@ -99,31 +123,35 @@ class Effects:
         if fd is None:
             return
         try:
-            if self._proc.same(process):
+            # Where /proc shows nothing of it, a child's number is certain all the same: only we can give it away.
+            if self._ours(process) or (not process.start_ticks and kernel.is_child(process.pid)):
                 self._delivered(kernel.send_pidfd(fd, action.signo), process, action.signo, now)
                 if action.cont:
                     kernel.send_pidfd(fd, SIGCONT)
         finally:
             kernel.close(fd)
 
+    def _ours(self, process: Process) -> bool:
+        """Say whether a PID still means this process, and nobody but a process below us.
+
+        A start time is told in hundredths of a second: where numbers come round faster, a stranger has the same. And
+        who was seen as a child of it may have been the child of a stranger who had got its number.
+        """
+        now = self._proc.describe(process.pid)
+        if now is None or now.start_ticks != process.start_ticks:
+            return False
+        # A child of ours that has not been reaped keeps its number: whoever has it as a parent is below us.
+        return now.ppid in self._machine.roster or now.ppid == posix.getpid() or claims.below(self._proc, process.pid)
+
     def _signal_everyone(self, action: actions.SignalEveryone, now: float) -> None:
         del now
         kernel.send_everyone(action.signo)
 
     def _kill_children(self, action: actions.KillChildren, now: float) -> None:
-        """Kill children as fast as they come: no word is said before a look finds no new one.
-
-        A process that forks and ends to get away lives for a tenth of a millisecond; a look and a kill are quicker.
-        After a while the loop reaps what has died, so that the list of children stays short and PIDs stay free.
-        """
         del action
-        denied: list[int] = []
-        until = time.monotonic() + KILL_BURST_S
-        while new := [pid for pid in self._proc.children() if pid not in self._killed]:
-            denied += [pid for pid in new if kernel.send(pid, SIGKILL) == kernel.DENIED]
-            self._killed.update(new)
-            if time.monotonic() > until:
-                break
+        denied, changed = self.final_kill.kill()
+        if changed:
+            self.take(events.Dying(), now)
         for pid in denied:
             self.take(events.Undeliverable(self._proc.child(pid), SIGKILL, kernel.EPERM), now)
 
@@ -151,12 +179,24 @@ class Effects:
             self.take(events.Undeliverable(process, signo, kernel.EPERM), now)
 
     def _inspect(self, action: actions.Inspect, now: float) -> None:
-        seen = [view for process in action.processes if (view := self._proc.view(process)) is not None]
+        seen = []
+        for process in action.processes:
+            if self.late():
+                break
+            view = self._proc.view(process)
+            if view is not None:
+                seen.append(view)
         self.take(events.Inspected(seen), now)
+
+    def late(self) -> bool:
+        """Say whether SIGKILL is due: then nothing else is begun, however much there is to look at."""
+        due = self._machine.kill_at
+        return due is not None and time.monotonic() >= due
 
     def _walk(self, action: actions.Walk, now: float) -> None:
         del action
-        self.take(events.Walked(self._proc.walk()), now)
+        processes, complete = self._proc.walk(self.late)
+        self.take(events.Walked(processes, complete=complete), now)
 
     def _reap(self, action: actions.Reap, now: float) -> None:
         del now
@@ -170,7 +210,7 @@ class Effects:
         end = action.end
         if end.kind == KILLED and end.value == SIGKILL and not self._machine.killing and self._died_of_oom():
             facts["oom_killed"] = True
-        self._killed.discard(action.process.pid)
+        self.final_kill.reaped(action.process.pid)
         self._log.report("process.reaped", facts, action.severity)
         if self.tell_reaped is not None and action.role != MAIN:
             self._log.say(self.tell_reaped(action.process.pid))
@@ -186,6 +226,9 @@ class Effects:
         elif action.event == "pyinit.exited":
             facts["dropped"] = self._log.dropped
         self._log.report(action.event, facts, action.severity)
+
+    def _ignore(self, action: object, now: float) -> None:
+        pass
 
     def _exit(self, action: actions.Exit, now: float) -> None:
         del now

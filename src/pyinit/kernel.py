@@ -99,6 +99,14 @@ def _look(idtype: int, ident: int) -> tuple[int, End] | None:
     return seen.si_pid, End(DUMPED if seen.si_code == _CLD_DUMPED else KILLED, seen.si_status)
 
 
+def is_alive(pid: int) -> bool:
+    """Say whether a PID is a child of ours that lives."""
+    try:
+        return _look(posix.P_PID, pid) is None
+    except NoChildren:
+        return False
+
+
 def is_child(pid: int) -> bool:
     """Say whether a PID is a child of ours that has not been reaped."""
     try:
@@ -106,6 +114,11 @@ def is_child(pid: int) -> bool:
     except ChildProcessError:
         return False
     return True
+
+
+def exists(pid: int) -> bool:
+    """Say whether any process, dead or alive, has this PID now (kill(2), signal 0)."""
+    return _sent(posix.kill, pid, 0) != GONE
 
 
 def stopped(pid: int) -> int | None:

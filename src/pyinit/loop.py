@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posix
-import select
 import time
 
 from pyinit import kernel
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from pyinit.effects import Effects
     from pyinit.log import Log
     from pyinit.procfs import Proc
+    from pyinit.sources import Sources
 
 _SIGCHLD = 17
 # So many ends are taken before signals and deadlines are looked at again.
@@ -45,6 +45,7 @@ class Loop:
         *,
         before: list[int],
         jobs: bool,
+        sources: Sources,
     ) -> None:
         self._pid = posix.getpid()
         self._signals_fd = signals_fd
@@ -54,8 +55,8 @@ class Loop:
         self._log = log
         self._before = set(before)
         self._jobs = jobs
-        self._poll = select.epoll()
-        self._poll.register(signals_fd, select.EPOLLIN)
+        self._sources = sources
+        self._sources.add(signals_fd, self._signals_are_there)
         self._log_fd: int | None = None
         self._more = True  # children may have ended or come before we listened
         self._look_at: float | None = None
@@ -79,9 +80,7 @@ class Loop:
         self._effects.take(event, time.monotonic())
 
     def _step(self) -> None:
-        for fd, _ in self._poll.poll(self._timeout()):
-            if fd == self._log_fd:
-                self._log.flush()
+        self._sources.wait(self._timeout())
         stopping = self._machine.phase in {STOPPING, KILLING}
         self._take_signals()
         if not stopping and self._machine.phase in {STOPPING, KILLING}:
@@ -100,6 +99,9 @@ class Loop:
         if self._machine.phase in {STOPPING, KILLING} and self._look_at is None:
             self._look_at = time.monotonic() + STOPPING_LOOK_S
         self._watch_log()
+
+    def _signals_are_there(self) -> None:
+        """Do nothing: they are read at their turn, whatever else there is."""
 
     def _take_signals(self) -> None:
         for signo, sender_pid, sender_uid in kernel.read_signals(self._signals_fd):
@@ -121,10 +123,10 @@ class Loop:
         if wanted == self._log_fd:
             return
         if self._log_fd is not None:
-            self._poll.unregister(self._log_fd)
+            self._sources.remove(self._log_fd)
         self._log_fd = wanted
         if wanted is not None:
-            self._poll.register(wanted, select.EPOLLOUT)
+            self._sources.add(wanted, self._log.flush, writing=True)
 
     # -- children -----------------------------------------------------------------------------------------------
 
@@ -138,8 +140,13 @@ class Loop:
 
     def _children(self) -> None:
         """Take the ends that are there, look who was adopted, and say that all is told."""
+        if self._holds_the_dead():
+            return
         childless = False
         for _ in range(BATCH):
+            if self._effects.late():
+                self._more = True
+                return
             try:
                 seen = kernel.peek()
             except kernel.NoChildren:
@@ -165,6 +172,14 @@ class Loop:
         if not self._proc.usable and not childless and not self._more:
             self._more = kernel.anyone_dead()  # a look without /proc can swallow a SIGCHLD
         self.take(events.Settled(childless=childless))
+
+    def _holds_the_dead(self) -> bool:
+        """In the final kill: kill who has come, and say whether the dead must keep their places still."""
+        final_kill = self._effects.final_kill
+        if final_kill.holds_the_dead:
+            self.take(events.Settled(childless=False))
+        self._more = self._more or (final_kill.holds_the_dead and final_kill.busy)
+        return final_kill.holds_the_dead
 
     def _at_its_end(self, pid: int) -> Process:
         """Describe a zombie: /proc still has its last name, its group and its session."""
@@ -210,6 +225,9 @@ class Loop:
             if not new:
                 break
             for pid in new:
+                if self._effects.late():
+                    self._more = True
+                    return found
                 process = self._proc.child(pid)
                 if not process.alive:
                     self._dead.add(pid)

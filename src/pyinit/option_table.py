@@ -17,10 +17,10 @@ class Option:
     """One row of the table.
 
     `name` is the long option without dashes, `setting` the attribute of Settings that it sets.
-    `kind` says how its text becomes a value: "choice", "duration", "signal", "signals", "statuses",
-    "rewrites", "path", "switch" (takes no value, has a --no- form), "preset" (takes no value: stands
-    for another option with the value `gives`) or "action" (takes no value, ends the parsing). The
-    last two have no variable. `group` is where --help has its line, and empty where other lines tell
+    `kind` says how its text becomes a value: "choice", "duration", "signal", "signals", "schedule",
+    "statuses", "rewrites", "path", "text", "switch" (takes no value, has a --no- form), "preset" (takes
+    no value: stands for another option with the value `gives`) or "action" (takes no value, ends the
+    parsing). The last two have no variable. `group` is where --help has its line, and empty where other lines tell
     it. `default` is text as one would write it; None is no value. Each letter of `short` is a short
     form.
     """
@@ -78,8 +78,15 @@ OPTIONS = (
     Option("grace", "grace_s", "duration", "life", "DURATION", "8s"),
     Option("ok-exit", "ok_exits", "statuses", "life", "N", short="e"),
     Option("pause", "pause", "switch", "life", short="P"),
+    Option("pid-file", "pid_file", "path", "service", "PATH"),
+    Option("pid-file-timeout", "pid_file_timeout_s", "duration", "service", "D", "60s"),
+    Option("clean-pid-file", "clean_pid_file", "switch", "service"),
+    Option("notify", "notify", "switch", "service"),
+    Option("reload-command", "reload_command", "text", "service", "CMD"),
+    Option("stop-command", "stop_command", "text", "service", "CMD"),
+    Option("grace-max", "grace_max_s", "duration", "service", "DURATION"),
     Option("stop-on", "stop_on", "signals", "signals", "SIG", "TERM,INT,QUIT"),
-    Option("stop-signal", "stop_signal", "signal", "signals", "SIG"),
+    Option("stop-signal", "stop_signal", "schedule", "signals", "SIG[:D]"),
     Option("rewrite", "rewrite", "rewrites", "signals", "FROM:TO", short="r"),
     Option("forward-to", "forward_to", "choice", "signals", "WHOM", "group", _TARGETS),
     Option("group", "forward_to", "preset", "", short="g", gives="group"),
@@ -93,6 +100,7 @@ OPTIONS = (
     Option("log-args", "log_args", "switch", "log"),
     Option("log-file", "log_file", "path", "log", "PATH"),
     Option("log-schema", "log_schema", "choice", "log", "SCHEMA", "otel", ("otel", "ecs")),
+    Option("termination-log", "termination_log", "path", "log", "PATH"),
     Option("help", "action", "action", "about", short="h"),
     Option("version", "action", "action", "about", short="V"),
     Option("licence", "action", "action", "about", short="lL"),

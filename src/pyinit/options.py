@@ -101,6 +101,21 @@ def fill(
             settings.main_session = "keep"
     if settings.pause and settings.sources["stop_on"] == DEFAULT:
         settings.stop_on = frozenset((_INT, _TERM))
+    if _has_rules(settings):
+        from pyinit import rules  # most command lines do without
+
+        rules.apply(settings)
+    if settings.grace_max_s is None:
+        settings.grace_max_s = settings.grace_s
+
+
+def _has_rules(settings: Settings) -> bool:
+    """Tell whether an option is given that says something about others, or a path that may be relative."""
+    schedule = settings.stop_signal
+    if len(schedule) > 1 or (schedule and schedule[0][1] is not None):
+        return True
+    given = [option for option in OPTIONS if settings.sources.get(option.setting, DEFAULT) != DEFAULT]
+    return any(option.group == "service" or option.setting == "termination_log" for option in given)
 
 
 def _asked_by_peers_variables(environ: "Mapping[bytes, bytes]") -> "dict[str, list[str]]":
@@ -255,6 +270,8 @@ def _value(option: Option, texts: "list[str]", label: str) -> object:
     if option.kind == "signals":
         words = [word for text in texts for word in text.split(",")]
         return frozenset([_convert(option, word, label) for word in words]) - {0}
+    if option.kind == "schedule":
+        return tuple([_convert(option, word, label) for text in texts for word in text.split(",")])
     if option.kind == "rewrites":
         rewrites = {}
         for text in texts:
@@ -286,8 +303,10 @@ _CONVERTERS: "dict[str, Callable[[str], object]]" = {
     "duration": values.duration,
     "signal": values.signal,
     "signals": values.stop_request,
+    "schedule": values.step,
     "statuses": values.status,
     "rewrites": values.rewrite,
     "path": values.path,
+    "text": values.command,
     "switch": values.truth,
 }

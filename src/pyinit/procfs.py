@@ -13,10 +13,15 @@ from pyinit import kernel
 from pyinit.core.events import View
 from pyinit.core.model import Process
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _RDONLY = posix.O_RDONLY | posix.O_CLOEXEC
 _CHUNK = 1 << 16
 _MAX_ARGS = 4096  # bytes of a command line that are kept
 _CLOCK_BOOTTIME = 7
+PID_MAX = 1 << 15  # the kernel's own choice (proc_sys_kernel(5), pid_max)
 
 # A bit of the core dump filter that no dump needs (core(5): "dump DAX shared mappings"). Children inherit the filter
 # over fork and exec, and everybody may read it; a process that the container's runtime brings in has its own.
@@ -115,9 +120,12 @@ class Proc:
 
     def _probe(self) -> list[int]:
         """Find our children without /proc: ask the kernel for each PID up to the newest whether it is ours."""
-        newest = kernel.newest_pid()
-        self._highest = max(self._highest, newest)
-        return [pid for pid in range(2, self._highest + 1) if pid != self._pid and kernel.is_child(pid)]
+        try:
+            last = self._highest = max(self._highest, kernel.newest_pid())
+        except OSError:
+            # EAGAIN, ENOMEM: nobody can make a process, we neither. Who came since we last could has a higher number.
+            last = max(2 * self._highest, PID_MAX)
+        return [pid for pid in range(2, last + 1) if pid != self._pid and kernel.is_child(pid)]
 
     # -- one process --------------------------------------------------------------------------------------------
 
@@ -220,16 +228,23 @@ class Proc:
             return None
         return View(now, ignored, children)
 
-    def walk(self) -> list[Process]:
-        """List every descendant, nearest first. Exact for those that neither fork nor lose a parent meanwhile."""
+    def walk(self, late: Callable[[], bool]) -> tuple[list[Process], bool]:
+        """List every descendant, nearest first, until it is `late`, and say whether none can be hidden from us.
+
+        Exact for those that neither fork nor lose a parent meanwhile. What hangs below a child that cannot be looked at
+        (no /proc, or one with hidepid=, proc(5)) is hidden.
+        """
         if not self.usable:
-            return [self.child(pid) for pid in self.children()]
+            return [self.child(pid) for pid in self.children()], False
+        complete = True
         seen: set[int] = set()
         found: list[Process] = []
         pids = self.children()
         while pids:
             below: list[int] = []
             for pid in pids:
+                if late():
+                    return found, complete
                 if pid in seen:
                     continue
                 seen.add(pid)
@@ -237,8 +252,13 @@ class Proc:
                 if process is not None:
                     found.append(process)
                     below += self._children_of(pid)
+                elif kernel.is_child(pid):
+                    found.append(self.child(pid))
+                    complete = False
+                elif kernel.exists(pid):
+                    complete = False
             pids = below
-        return found
+        return found, complete
 
     def _children_of(self, pid: int) -> list[int]:
         """List the children of any process: they hang off the thread that forked them."""

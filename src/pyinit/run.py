@@ -13,16 +13,22 @@ from pyinit.core.model import REST_STOP, Policy
 from pyinit.effects import Effects
 from pyinit.log import open_log
 from pyinit.loop import Loop
+from pyinit.sources import Sources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pyinit.boot import Launch
     from pyinit.log import Log
+    from pyinit.serving import Serving
     from pyinit.spawn import SpawnError
 
 # How long the last records may wait for their reader, as long as it reads on (seconds).
 LAST_FLUSH_S = 0.5
 STDERR = 2
+# Where Kubernetes has a container leave its last word (a file that is there already).
+TERMINATION_LOG = "/dev/termination-log"
 # Without /proc, descriptors up to this number are let go of.
 MAX_FDS = 1024
 
@@ -34,7 +40,8 @@ def run(launch: Launch) -> int:
     policy = Policy(
         until=settings.until,
         grace_s=settings.grace_s,
-        stop_signal=settings.stop_signal,
+        grace_max_s=settings.grace_max_s,
+        schedule=settings.stop_signal,
         ok_exits=settings.ok_exits,
         pid1=launch.pid1,
         stop_on=settings.stop_on,
@@ -43,6 +50,11 @@ def run(launch: Launch) -> int:
         terminal=launch.terminal.kind,
         rest=REST_STOP if launch.pid1 or settings.subreaper else settings.rest,
         self_stop=settings.self_stop,
+        pid_file=settings.pid_file is not None,
+        pid_file_timeout_s=settings.pid_file_timeout_s,
+        notify=settings.notify,
+        stop_command=settings.stop_command is not None,
+        reload_command=settings.reload_command is not None,
     )
     machine = Machine(policy)
     main = None
@@ -61,14 +73,54 @@ def run(launch: Launch) -> int:
         "version": __version__,
         "mode": "pid1" if launch.pid1 else "subreaper",
     }
-    loop = Loop(launch.signals_fd, machine, effects, proc, log, before=launch.before, jobs=launch.terminal.fd >= 0)
-    loop.take(events.Started(main))
+    sources = Sources()
+    jobs = launch.terminal.fd >= 0
+    loop = Loop(launch.signals_fd, machine, effects, proc, log, before=launch.before, jobs=jobs, sources=sources)
+    serving = _serve(launch, effects, log, sources, loop.take)
+    effects.take(events.Started(main), launch.started_at)
     _say_what_is_missing(launch, log)
     status = loop.run()
     if main is not None:
         launch.terminal.take_back(main.pgid)
+    if settings.clean_pid_file and launch.pid_file is not None and serving is not None:
+        launch.pid_file.remove(0 if launch.pid1 else serving.proven or -1)
+    _last_word(launch, log)
     log.close(LAST_FLUSH_S)
     return status
+
+
+def _serve(
+    launch: Launch, effects: Effects, log: Log, sources: Sources, take: Callable[[events.Event], None]
+) -> Serving | None:
+    """Add the hands for the service, where anything is asked for that needs them."""
+    settings = launch.settings
+    asked = settings.pid_file or settings.notify or settings.stop_command or settings.reload_command
+    if not asked and not posix.environ.get(b"NOTIFY_SOCKET"):
+        return None
+    from pyinit.serving import Serving
+
+    serving = Serving(launch, log, sources, take)
+    effects.add(serving.calls)
+    return serving
+
+
+def _last_word(launch: Launch, log: Log) -> None:
+    """Leave the last record where Kubernetes reads it, or where --termination-log says."""
+    path = launch.settings.termination_log
+    if log.last_word is None or (path is None and not (launch.pid1 and _is_empty(TERMINATION_LOG))):
+        return
+    from pyinit import termination
+
+    # Nobody hears of it when this fails: the last record has been written. Whether it can be was seen at the start.
+    termination.write(path or TERMINATION_LOG, path is not None, *log.last_word)
+
+
+def _is_empty(path: str) -> bool:
+    """Say whether a file is there, and holds nothing: main has left no last word of its own."""
+    try:
+        return posix.stat(path).st_size == 0
+    except OSError:
+        return False
 
 
 def _speak_as_tini(launch: Launch, log: Log, effects: Effects) -> None:
@@ -106,6 +158,7 @@ def refuse(launch: Launch, error: SpawnError) -> int:
         "reason": error.reason,
     }
     log.report("spawn.failed", facts)
+    _last_word(launch, log)
     log.close(LAST_FLUSH_S)
     return error.status
 
@@ -144,6 +197,12 @@ def _say_what_is_missing(launch: Launch, log: Log) -> None:
         log.report("pyinit.degraded", _lack("/proc", "not mounted, or of another PID namespace", effect))
     elif not proc.lists_children:
         log.report("pyinit.degraded", _lack("/proc children files", "not in this kernel", "all of /proc is scanned"))
+    if launch.uncleaned is not None:
+        effect = "main may take the PID file of an earlier run for its own"
+        log.report("pyinit.degraded", _lack("--clean-pid-file", launch.uncleaned, effect))
+    if launch.pid1 and posix.access(TERMINATION_LOG, posix.F_OK) and not posix.access(TERMINATION_LOG, posix.W_OK):
+        reason = f"{TERMINATION_LOG} may not be written"
+        log.report("pyinit.degraded", _lack("--termination-log", reason, "the last word is in the log alone"))
     if launch.pid1 and not launch.marked and proc.usable:
         effect = "orphans of docker exec and of health checks count as the service's own"
         log.report("pyinit.degraded", _lack("/proc/self/coredump_filter", "cannot be set", effect))
@@ -156,6 +215,10 @@ def _lack(feature: str, reason: object, effect: str) -> dict[str, object]:
 def _let_go(launch: Launch) -> None:
     """Let go of every descriptor above 2 that is not our own: they were for main."""
     keep = {launch.signals_fd, launch.log_fd, launch.proc.fd, launch.terminal.fd}
+    if launch.settings.stop_command or launch.settings.reload_command:
+        keep.add(launch.home)
+    if launch.inbox is not None:
+        keep.add(launch.inbox.fd)
     try:
         held = [int(name) for name in posix.listdir("/proc/self/fd")] if launch.proc.usable else range(3, MAX_FDS)
     except OSError:

@@ -15,6 +15,10 @@ class Settings:
         sources: maps each setting that is an option to "flag", "variable" or "default".
         own_variables: the names of all PYINIT_ variables that are present: they are ours, and the command does
             not get them.
+        pid_file, termination_log: absolute paths, or None.
+        grace_max_s: how far a service may lengthen the grace: not less than `grace_s`.
+        stop_signal: what a stop sends, each signal with the seconds until the next one: a schedule. Only the last one
+            may have None there: until the end of the grace. Empty where none was asked for.
         rewrite: maps a signal to the one that is taken in its place; 0 swallows it.
         stop_on: the signals that are a stop request.
         pdeathsig: the signal that pyinit itself gets when its parent ends, or None.
@@ -35,10 +39,12 @@ class Settings:
     __slots__ = (
         "_unknown",
         "action",
+        "clean_pid_file",
         "command",
         "error_status",
         "exit_status",
         "forward_to",
+        "grace_max_s",
         "grace_s",
         "log_args",
         "log_file",
@@ -49,20 +55,26 @@ class Settings:
         "main_group",
         "main_session",
         "name",
+        "notify",
         "ok_exits",
         "own_variables",
         "pause",
         "pdeathsig",
         "persona",
+        "pid_file",
+        "pid_file_timeout_s",
         "print_fd",
         "print_text",
+        "reload_command",
         "rest",
         "rewrite",
         "self_stop",
         "sources",
+        "stop_command",
         "stop_on",
         "stop_signal",
         "subreaper",
+        "termination_log",
         "unblock_signals",
         "until",
         "verbosity",
@@ -72,8 +84,15 @@ class Settings:
     grace_s: float
     ok_exits: "frozenset[int]"
     pause: bool
+    pid_file: "str | None"
+    pid_file_timeout_s: float
+    clean_pid_file: bool
+    notify: bool
+    reload_command: "str | None"
+    stop_command: "str | None"
+    grace_max_s: "float | None"
     stop_on: "frozenset[int]"
-    stop_signal: "int | None"
+    stop_signal: "tuple[tuple[int, float | None], ...]"
     rewrite: "dict[int, int]"
     forward_to: str
     pdeathsig: "int | None"
@@ -83,6 +102,7 @@ class Settings:
     log_args: bool
     log_file: "str | None"
     log_schema: str
+    termination_log: "str | None"
 
     def __init__(self, action: str = "run", text: str = "", fd: int = 1, status: int = 0) -> None:
         """Start with `action`, and what is printed where; `fill` sets what is an option for "run" only."""

@@ -103,19 +103,19 @@ def spawn(  # noqa: PLR0913, PLR0917  # all that main is made of
     inherited: Inherited,
     terminal: Terminal,
     plan: Plan,
+    home: int,
     meanwhile: Callable[[], None],
 ) -> int:
     """Start the command in its own process group, and in its own session where there is no terminal (see Plan).
 
     It gets the environment of this process entry by entry, odd ones too, but for the changes: names with the value
-    they get, or None for those that are taken out. `meanwhile` is called as soon as the new process is there, while
-    that turns into the command.
+    they get, or None for those that are taken out. `home` is a descriptor of its working directory, or -1. `meanwhile`
+    is called as soon as the new process is there, while that turns into the command.
 
     Returns its PID. Raises SpawnError: 127 when it is not found, 126 when it is found and cannot be executed, 125
     when there can be no new process (fork(2): EAGAIN, ENOMEM).
     """
     told, tell = posix.pipe2(posix.O_CLOEXEC)
-    home = _leave_working_directory()
     try:
         pid = posix.fork()
     except OSError as error:
@@ -125,8 +125,6 @@ def spawn(  # noqa: PLR0913, PLR0917  # all that main is made of
     if pid == 0:
         _become(command, changes, inherited, terminal, plan, home, tell)
     posix.close(tell)
-    if home >= 0:
-        posix.close(home)
     meanwhile()
     if _shares_session(terminal, plan):
         try:  # noqa: SIM105  # contextlib is not to be imported before main runs
@@ -145,7 +143,7 @@ def spawn(  # noqa: PLR0913, PLR0917  # all that main is made of
     return pid
 
 
-def _leave_working_directory() -> int:
+def leave_working_directory() -> int:
     """Go to the root, before main can look where we are; return a descriptor of where we were, for main, or -1.
 
     Where that cannot be opened, or the root not be entered, we stay.
@@ -231,8 +229,8 @@ def _become(  # noqa: PLR0913, PLR0917  # all that main is made of
                 _own_terminal()
         if home >= 0:
             posix.fchdir(home)
-        _change_environment(changes)
-        _restore_signals(inherited, plan)
+        change_environment(changes)
+        restore_signals(inherited, 0 if plan.unblock_signals else inherited.mask)
         for fd in range(3):
             if inherited.closed >> fd & 1:
                 posix.close(fd)
@@ -272,10 +270,11 @@ def let_go_of_terminal() -> bool:
     return True
 
 
-def _change_environment(changes: Mapping[bytes, bytes | None]) -> None:
-    """Make the environment main's.
+def change_environment(changes: Mapping[bytes, bytes | None]) -> None:
+    """Make the environment of this process main's.
 
-    Descriptors that were passed to us are main's now, so LISTEN_PID becomes its PID (sd_listen_fds(3)).
+    Descriptors that were passed to us are main's now, so LISTEN_PID becomes its PID (sd_listen_fds(3)), and so does
+    WATCHDOG_PID (sd_watchdog_enabled(3)).
     """
     for name, value in changes.items():
         if value is None:
@@ -285,12 +284,13 @@ def _change_environment(changes: Mapping[bytes, bytes | None]) -> None:
     if posix.environ.get(b"LISTEN_PID") == b"%d" % posix.getppid():
         posix.putenv(b"LISTEN_PID", b"%d" % posix.getpid())
         posix.unsetenv(b"LISTEN_PIDFDID")  # it names the same process by another number
+    if posix.environ.get(b"WATCHDOG_PID") == b"%d" % posix.getppid():
+        posix.putenv(b"WATCHDOG_PID", b"%d" % posix.getpid())
 
 
-def _restore_signals(inherited: Inherited, plan: Plan) -> None:
-    """Give back the dispositions and the mask that pyinit was started with."""
+def restore_signals(inherited: Inherited, mask: int) -> None:
+    """Give back the dispositions that pyinit was started with, and set the mask (bit N-1 for signal N)."""
     for signo in _CHANGED:
         ignored = inherited.ignored >> (signo - 1) & 1
         _signal.signal(signo, _signal.SIG_IGN if ignored else _signal.SIG_DFL)
-    mask = 0 if plan.unblock_signals else inherited.mask
     _signal.pthread_sigmask(_signal.SIG_SETMASK, [signo for signo in kernel.ALL_SIGNALS if mask >> (signo - 1) & 1])

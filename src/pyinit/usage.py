@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-GROUPS = {"life": "Life", "signals": "Signals", "log": "Log", "about": "About pyinit"}
+GROUPS = {"life": "Life", "service": "Service", "signals": "Signals", "log": "Log", "about": "About pyinit"}
 
 # At most 55 characters with the default, so that each is one line of a terminal of 80 columns.
 TEXTS = {
@@ -18,8 +18,15 @@ TEXTS = {
     "grace": "from the stop signal to SIGKILL: 8, 500ms, 1m30s",
     "ok-exit": "count this exit status as 0; repeatable (Java: 143)",
     "pause": "no command: reap until TERM or INT, then leave with 0",
+    "pid-file": "the service is what this file names, once proven",
+    "pid-file-timeout": "how long the file may take to be there and right",
+    "clean-pid-file": "remove it before main starts (PID 1) and at the end",
+    "notify": "hear the service through NOTIFY_SOCKET (sd_notify)",
+    "reload-command": "run this by sh -c at SIGHUP, instead of forwarding it",
+    "stop-command": "run this by sh -c to stop; signals if that fails",
+    "grace-max": "the service may lengthen its grace to this [--grace]",
     "stop-on": "what asks for a stop, or none",
-    "stop-signal": "signal to stop with [the one that asked, else TERM]",
+    "stop-signal": "QUIT, or QUIT:20s,TERM:5s in turn [what asked, or TERM]",
     "rewrite": "take FROM for TO; TO 0 swallows it; repeatable",
     "forward-to": "who gets signals: main, group (-g), roots, tree",
     "single-child": "--forward-to main, in pyinit's own process group",
@@ -30,6 +37,7 @@ TEXTS = {
     "log-args": "tell the arguments of commands; these can hold secrets",
     "log-file": "write the log to this file [standard error]",
     "log-schema": "key names: otel (OpenTelemetry) or ecs (Elastic)",
+    "termination-log": "write the last word there [/dev/termination-log]",
 }
 
 VARIABLES_TEXT = (
@@ -78,7 +86,17 @@ _COLUMNS_MAX = 100
 _SHOWN_MAX = 60
 _WORD_MAX = 64
 _PART_MIN = 3
-_EXAMPLES = {"signal": "QUIT", "statuses": "143", "rewrites": "TERM:QUIT", "path": "/dev/stdout"}
+_EXAMPLES = {
+    "signal": "QUIT",
+    "schedule": "QUIT:20s,TERM:5s",
+    "statuses": "143",
+    "rewrites": "TERM:QUIT",
+    "path": "/dev/stdout",
+    "pid-file": "/run/nginx.pid",
+    "reload-command": "'postfix reload'",
+    "stop-command": "'postfix stop'",
+    "grace-max": "60s",
+}
 
 
 def help_text(columns: int = 80, colour: bool = False) -> str:  # noqa: FBT001, FBT002 - callers name it
@@ -92,7 +110,8 @@ def help_text(columns: int = 80, colour: bool = False) -> str:  # noqa: FBT001, 
 
     def row(left: str, right: str, left_width: int) -> list[str]:
         first = f"  {left}  ".ljust(left_width)
-        lines = textwrap.wrap(right, width, initial_indent=" " * len(first), subsequent_indent=" " * left_width)
+        left_out, indent = " " * len(first), " " * left_width
+        lines = textwrap.wrap(right, width, initial_indent=left_out, subsequent_indent=indent, break_on_hyphens=False)
         return [first + lines[0][len(first) :], *lines[1:]]
 
     def heading(title: str) -> list[str]:
@@ -179,8 +198,8 @@ def bad_value(option: options.Option, text: str, label: str, reason: str) -> str
         hint = f"; for several write {label} again"
     else:
         word, candidates = text, option.choices
-        if option.kind in ("signal", "signals"):
-            word = text.upper().removeprefix("SIG")
+        if option.kind in ("signal", "signals", "schedule"):
+            word = text.partition(":")[0].upper().removeprefix("SIG")
             candidates = tuple(name for name in signames.NUMBERS if name.isalpha())
         near = suggest(word, candidates)
         if near and near != word:
@@ -190,7 +209,7 @@ def bad_value(option: options.Option, text: str, label: str, reason: str) -> str
 
 def missing_value(option: options.Option, label: str) -> str:
     """Return the message for an option that stands without the value that it needs."""
-    example = option.default or _EXAMPLES.get(option.kind, option.metavar)
+    example = option.default or _EXAMPLES.get(option.name) or _EXAMPLES.get(option.kind, option.metavar)
     return f"{label} needs a value; write {label} {option.metavar}, for example {label} {example}"
 
 

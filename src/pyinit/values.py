@@ -1,4 +1,4 @@
-"""Durations, signals and statuses: from the text that a person writes to a value.
+"""Durations, signals, statuses and the like: from the text that a person writes to a value.
 
 Each function raises ValueError with one line that says what the text is not and what to write
 instead; the caller puts the text itself and the name of the option or variable in front.
@@ -20,6 +20,7 @@ _DIGITS_MAX = 9
 _NO_DURATION = "not a duration; write for example 8, 8s, 500ms or 1m30s"
 _TOO_LONG = "too long; the longest duration is 24h"
 _NO_REWRITE = "not a rewrite; write FROM:TO, for example TERM:QUIT, or HUP:0 to swallow it"
+_NO_COMMAND = "not a command; write what sh -c can run, for example 'postfix stop'"
 _NO_STATUS = "not an exit status; write a number from 0 to 255"
 _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off")
@@ -29,6 +30,13 @@ _NEVER_SEEN = {
     17: "not possible: SIGCHLD tells pyinit of ends; write another signal",
     19: "not possible: SIGSTOP cannot be caught; write another signal",
 }
+
+_NO_STEP = "not a signal and how long it has; write for example QUIT:20s,TERM:5s"
+_NO_TIME = "no time at all; write for example QUIT:20s, or leave the signal out"
+_NO_END = "not a signal that ends anything; write another one"
+# CHLD, CONT and the four that stop a process without ending it: which signal, and why not.
+NEVER_STOPS = dict.fromkeys((17, 18, 19, 20, 21, 22), _NO_END)
+NEVER_STOPS[9] = "not possible: SIGKILL comes by itself at the end of the grace; write another one, or a shorter grace"
 
 # What C calls space, and the range of its long and int.
 _C_SPACE = " \t\n\v\f\r"
@@ -76,6 +84,23 @@ def stop_request(text: str) -> int:
     if number in _NEVER_SEEN:
         raise ValueError(_NEVER_SEEN[number])
     return number
+
+
+def step(text: str) -> "tuple[int, float | None]":
+    """Return one signal of a schedule and the seconds that it has: `QUIT:20s`; None for a signal alone."""
+    before, colon, after = text.partition(":")
+    number = signal(before)
+    if number in NEVER_STOPS:
+        raise ValueError(NEVER_STOPS[number])
+    if not colon:
+        return number, None
+    try:
+        seconds = duration(after)
+    except ValueError:
+        raise ValueError(_NO_STEP) from None
+    if not seconds:
+        raise ValueError(_NO_TIME)
+    return number, seconds
 
 
 def rewrite(text: str) -> "tuple[int, int]":
@@ -136,10 +161,17 @@ def truth(text: str) -> bool:
     raise ValueError(message)
 
 
+def command(text: str) -> str:
+    """Return `text` where a shell can be given it as a command; whether that can be run is not looked at."""
+    if not text.strip() or "\0" in text:
+        raise ValueError(_NO_COMMAND)
+    return text
+
+
 def path(text: str) -> str:
     """Return `text` where it can name a file; the file itself is not looked at."""
     if text == "-":
-        message = "not a path here; write /dev/stdout or /dev/stderr"
+        message = "not a path here; write the whole name of a file, such as /dev/stdout"
         raise ValueError(message)
     if not text or "\0" in text or len(text) >= PATH_MAX:
         message = "not a path; write the name of a file"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pyinit.core.model import End, Process
 
@@ -99,6 +99,68 @@ class Walk:
     __slots__ = ()
 
 
+class ReadPidFile:
+    """Read the PID file, and prove what it says; `Claimed` is the answer."""
+
+    __slots__ = ()
+
+
+class Locate:
+    """Prove that a process that was the service is there still, and where it hangs; `Located` is the answer."""
+
+    __slots__ = ("process", "source")
+
+    def __init__(self, process: Process, source: str) -> None:
+        self.process = process
+        self.source = source
+
+
+class Follow:
+    """Watch a process that is no child; `ServiceGone` comes at its end."""
+
+    __slots__ = ("process",)
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+
+
+class PassOn:
+    """Tell whoever supervises pyinit, in the fields of sd_notify(3)."""
+
+    __slots__ = ("fields",)
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        self.fields = fields
+
+
+class RunCommand:
+    """Run one of pyinit's own commands; `CommandStarted` is the answer.
+
+    Attributes:
+        kind: STOP_COMMAND or RELOAD_COMMAND.
+        service: the process that it is for, or None where no single one is.
+        signo: the signal that asked for it; 0 where none did.
+        left_s: the seconds that are left of the grace.
+    """
+
+    __slots__ = ("kind", "left_s", "service", "signo")
+
+    def __init__(self, kind: str, service: Process | None, signo: int, left_s: float = 0.0) -> None:
+        self.kind = kind
+        self.service = service
+        self.signo = signo
+        self.left_s = left_s
+
+
+class ReadOutput:
+    """Tell what a command of pyinit's has written, up to now: it has ended."""
+
+    __slots__ = ("process",)
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+
+
 class Reap:
     """Collect the wait status of a zombie and write its record."""
 
@@ -151,6 +213,12 @@ if TYPE_CHECKING:
         | StopSelf
         | Inspect
         | Walk
+        | ReadPidFile
+        | Locate
+        | Follow
+        | PassOn
+        | RunCommand
+        | ReadOutput
         | Reap
         | Report
         | Exit

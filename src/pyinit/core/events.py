@@ -4,9 +4,9 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from pyinit.core.model import End, Process
+    from pyinit.core.model import Claim, End, Process
 
 
 class Started:
@@ -75,6 +75,12 @@ class TimeUp:
     __slots__ = ()
 
 
+class Dying:
+    """The final kill is getting on: somebody new was killed, or somebody is dead of it and has not been reaped yet."""
+
+    __slots__ = ()
+
+
 class View:
     """One process as `Inspect` saw it: the signals that it ignores (bit N-1 for signal N), and its children."""
 
@@ -100,12 +106,13 @@ class Inspected:
 
 
 class Walked:
-    """The answer to `Walk`: every descendant that could be seen, children first."""
+    """The answer to `Walk`: every descendant that could be seen, children first; `complete` if none can be hidden."""
 
-    __slots__ = ("processes",)
+    __slots__ = ("complete", "processes")
 
-    def __init__(self, processes: Sequence[Process]) -> None:
+    def __init__(self, processes: Sequence[Process], *, complete: bool = True) -> None:
         self.processes = processes
+        self.complete = complete
 
 
 class Undeliverable:
@@ -119,5 +126,81 @@ class Undeliverable:
         self.errno = errno
 
 
+class Claimed:
+    """The answer to `ReadPidFile`: which process is the service, if that is proven."""
+
+    __slots__ = ("claim",)
+
+    def __init__(self, claim: Claim) -> None:
+        self.claim = claim
+
+
+class Located:
+    """The answer to `Locate`."""
+
+    __slots__ = ("claim",)
+
+    def __init__(self, claim: Claim) -> None:
+        self.claim = claim
+
+
+class Notified:
+    """A message came in on the notify socket (sd_notify(3)).
+
+    Attributes:
+        sender: who sent it, proven to be below pyinit; None when that is not proven.
+        reason: why the sender is not believed; empty when it is.
+        fields: what it says, by the names of sd_notify(3).
+        claim: what its MAINPID comes to; None without one.
+    """
+
+    __slots__ = ("claim", "fields", "reason", "sender")
+
+    def __init__(
+        self, sender: Process | None, fields: Mapping[str, str], *, claim: Claim | None = None, reason: str = ""
+    ) -> None:
+        self.sender = sender
+        self.fields = fields
+        self.claim = claim
+        self.reason = reason
+
+
+class ServiceGone:
+    """A service that is no child of pyinit has ended: its parent knows how."""
+
+    __slots__ = ("process",)
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+
+
+class CommandStarted:
+    """The answer to `RunCommand`: its process, or None and the errno of why there is none."""
+
+    __slots__ = ("errno", "kind", "process")
+
+    def __init__(self, kind: str, process: Process | None, errno: int = 0) -> None:
+        self.kind = kind
+        self.process = process
+        self.errno = errno
+
+
 if TYPE_CHECKING:
-    Event = Started | Stopped | Signalled | Adopted | Ended | Settled | TimeUp | Inspected | Walked | Undeliverable
+    Event = (
+        Started
+        | Stopped
+        | Signalled
+        | Adopted
+        | Ended
+        | Settled
+        | TimeUp
+        | Inspected
+        | Walked
+        | Undeliverable
+        | Dying
+        | Claimed
+        | Located
+        | Notified
+        | ServiceGone
+        | CommandStarted
+    )

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pyinit.core.events import Signalled
     from pyinit.core.model import Policy, Process
     from pyinit.core.roster import Roster
+    from pyinit.core.service import Service
 
 TERMINAL_STOPS = frozenset((SIGTSTP, SIGTTIN, SIGTTOU))
 
@@ -20,9 +21,10 @@ TERMINAL_STOPS = frozenset((SIGTSTP, SIGTTIN, SIGTTOU))
 class Forwarding:
     """Forwards signals in the order in which they came."""
 
-    def __init__(self, policy: Policy, roster: Roster) -> None:
+    def __init__(self, policy: Policy, roster: Roster, service: Service) -> None:
         self._policy = policy
         self._roster = roster
+        self._service = service
         self._for_the_tree: list[int] = []
         self.count = 0
 
@@ -57,6 +59,9 @@ class Forwarding:
         if self._policy.forward_to == TO_ROOTS:
             chosen = self._roster.alive
         elif main is None or not self._roster.main_alive:
+            deep = self._service.deep
+            if deep is not None:
+                return [SignalDescendant(deep, signo)], [deep.pid]
             chosen = self._roster.successors
         elif self._policy.forward_to == TO_MAIN or not self._roster.main_leads:
             chosen = [main]

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 from pyinit.core import events
 from pyinit.core.actions import Exit, Reap, Report, SignalGroup
+from pyinit.core.commands import Commands
+from pyinit.core.ending import Ending
 from pyinit.core.forwarding import TERMINAL_STOPS, Forwarding
 from pyinit.core.jobs import Jobs
 from pyinit.core.model import (
     ADOPTED,
+    COMMAND,
     EXITED,
-    KILLED,
     MAIN,
     REST_SIGNAL,
     REST_STOP,
     SIGCHLD,
     SIGCONT,
-    SIGINT,
-    SIGKILL,
+    SIGHUP,
     SIGTERM,
+    STOP_COMMAND,
     SUCCESSOR,
-    TO_MAIN,
     UNTIL_ALL,
     UNTIL_MAIN,
     UNTIL_SERVICE,
     End,
 )
 from pyinit.core.roster import Roster
-from pyinit.core.stopping import NAMED, Kill, Stop
+from pyinit.core.service import Service
+from pyinit.core.verdict import Verdict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyinit.core.actions import Action
-    from pyinit.core.model import Policy, Process
+    from pyinit.core.model import Claim, Policy, Process
 
 STARTING = "starting"
 RUNNING = "running"
@@ -51,30 +53,28 @@ class Machine:
     order, and call it with `TimeUp` when `deadline` is reached. Nothing else goes in or comes out.
 
     Attributes:
-        phase: one of the phases above.
-        deadline: when `TimeUp` is wanted next, or None.
+        roster: who is there.
+        service: which process is the service.
+        reaped, adopted: how many were, so far.
         status: the exit status, once phase is DONE.
     """
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self.phase = STARTING
+        self._life = STARTING
         self.roster = Roster()
         self.status: int | None = None
         self.reaped = 0
         self.adopted = 0
-        self.killed = 0
         self._started_at = 0.0
-        self._decision: tuple[str, Process | None, End | None] | None = None
-        self._asked: tuple[str, Process | None, End | None] | None = None
-        self._asked_with = 0
-        self._last: tuple[str, Process | None, End | None] | None = None
+        self.service = Service(policy, self.roster)
+        self._verdict = Verdict(policy, self.roster)
         self._leaving = False
-        self._stop: Stop | None = None
-        self._kill: Kill | None = None
-        self._forwarding = Forwarding(policy, self.roster)
+        self._heir_by: float | None = None
+        self._commands = Commands(self.roster)
+        self._ending = Ending(policy, self.roster, self.service, self._commands)
+        self._forwarding = Forwarding(policy, self.roster, self.service)
         self._jobs = Jobs(policy, self.roster)
-        self._undeliverable: set[tuple[int, int]] = set()
         # Each handler takes its own type of event, which the type of the table cannot say.
         self._handlers: dict[type, Callable[[Any, float], list[Action]]] = {
             events.Started: self._on_started,
@@ -84,24 +84,47 @@ class Machine:
             events.Ended: self._on_ended,
             events.Settled: self._on_settled,
             events.TimeUp: self._on_time_up,
+            events.Dying: self._on_dying,
             events.Inspected: self._on_inspected,
             events.Walked: self._on_walked,
             events.Undeliverable: self._on_undeliverable,
+            events.Claimed: self._on_claimed,
+            events.Located: self._on_located,
+            events.Notified: self._on_notified,
+            events.ServiceGone: self._on_service_gone,
+            events.CommandStarted: self._on_command_started,
         }
+
+    @property
+    def phase(self) -> str:
+        """Where the run is: one of the phases above."""
+        if self._ending.begun and self._life != DONE:
+            return KILLING if self._ending.killing else STOPPING
+        return self._life
 
     @property
     def deadline(self) -> float | None:
         """When `TimeUp` is wanted (monotonic seconds), or None: then the run waits for events alone."""
-        if self.phase == KILLING and self._kill is not None:
-            return self._kill.deadline
-        if self.phase == STOPPING and self._stop is not None:
-            return self._stop.deadline
-        return None
+        if self._life == DONE:
+            return None
+        if self._ending.begun:
+            return self._ending.deadline
+        return min((at for at in (self.service.deadline, self._heir_due) if at is not None), default=None)
+
+    @property
+    def _heir_due(self) -> float | None:
+        """When somebody has to carry the service on, or None: somebody does, or there is nothing to wait for."""
+        return None if self.roster.successors else self._heir_by
+
+    @property
+    def kill_at(self) -> float | None:
+        """When SIGKILL is due (monotonic seconds), or None: nothing is being stopped, or it has begun."""
+        return self._ending.kill_at
 
     @property
     def killing(self) -> bool:
         """True when a SIGKILL may be our own."""
-        return self.phase == KILLING
+        return self._ending.killing
 
     def handle(self, event: events.Event, now: float) -> list[Action]:
         """Take an event at a time in monotonic seconds; return the actions to carry out, in order."""
@@ -113,12 +136,13 @@ class Machine:
 
     def _on_started(self, event: events.Started, now: float) -> list[Action]:
         self._started_at = now
-        self.phase = RUNNING
+        self._life = RUNNING
         if event.main is None:
-            self.phase = HOLDING
-            self._decide("pause", None, End(EXITED, 0))
+            self._life = HOLDING
+            self._verdict.decide("pause", None, End(EXITED, 0))
         else:
             self.roster.start(event.main)
+            self.service.begin(now)
         policy = self._policy
         facts: dict[str, object] = {"main": event.main, "until": policy.until, "grace_s": policy.grace_s}
         return [Report("pyinit.started", facts)]
@@ -129,8 +153,10 @@ class Machine:
         signo = self._forwarding.rewrite(event.signo)
         if signo in self._policy.stop_on:
             return self._asked_to_stop(event, signo, now)
-        if self.phase == KILLING:
+        if self._ending.killing:
             return []
+        if signo == SIGHUP and self._policy.reload_command and not self._ending.begun:
+            return self._commands.reload(self.service.process)
         if signo in TERMINAL_STOPS and not self.roster.main_alive:
             forward, then = self._jobs.stopped_while_holding(event.sender_pid)
             return [*self._forwarding.forward(event, signo if forward else 0), *then]
@@ -138,15 +164,10 @@ class Machine:
         return [*first, *self._forwarding.forward(event, signo)]
 
     def _asked_to_stop(self, event: events.Signalled, signo: int, now: float) -> list[Action]:
-        """Begin to stop; a stop asked for twice is one stop, but for who presses Ctrl-C twice."""
-        if self._stop is None:
-            self._asked = ("signal", None, None)
-            self._asked_with = signo
-            return self._begin_stop("signal", now, asked=event, signo=signo)
-        actions: list[Action] = [Report("stop.repeated", {"signal": event.signo, "sender_pid": event.sender_pid})]
-        if signo == SIGINT == self._asked_with and self._kill is None:
-            actions += self._begin_kill(now)
-        return actions
+        if self._ending.begun:
+            return self._ending.again(event, signo, self._verdict.asked_with, now)
+        self._verdict.asked(signo)
+        return self._ending.begin("signal", signo, now, asked=event)
 
     def _on_stopped(self, event: events.Stopped, now: float) -> list[Action]:
         return self._jobs.stopped(event.signo, now)
@@ -163,9 +184,7 @@ class Machine:
             "role": self.roster.role(process),
         }
         actions: list[Action] = [Report("process.adopted", facts, "debug" if process.foreign else None)]
-        if self._stop is not None and self._kill is None:
-            actions += self._stop.adopted(process)
-        return actions
+        return [*actions, *self._ending.adopted(process)]
 
     def _on_ended(self, event: events.Ended, now: float) -> list[Action]:
         process, end = event.process, event.end
@@ -173,21 +192,23 @@ class Machine:
         if process.pid not in self.roster:
             self.adopted += 1  # it came and ended between two looks
         self.roster.end(process, end)
-        if self._kill is not None:
-            self._kill.ended(now)
-            self.killed += end.kind == KILLED and end.value == SIGKILL
+        self._ending.ended(process, end, now)
         bad = not end.good and role in {MAIN, SUCCESSOR}
         severity = None
-        if self._stop is None and not end.good:
+        if not self._ending.begun and not end.good:
             # A bad end is told: a decider's with emphasis, that of a helper which got away for who looks for it.
             severity = {MAIN: "warning", SUCCESSOR: "warning", ADOPTED: "info"}.get(role)
         actions: list[Action] = []
         if bad:
-            self._decide(role, process, end)
+            self._verdict.decide(role, process, end)
         if role == MAIN:
             actions += self._main_ended(process, end, now)
-        elif role == SUCCESSOR and self.phase in {RUNNING, HOLDING}:
+        elif role == SUCCESSOR:
             actions += self._successor_ended(process, end, now)
+        elif role == ADOPTED and not self._ending.begun:
+            actions += self.service.gone(process, now)
+        elif role == COMMAND:
+            actions += self._command_ended(process, end, now)
         self.roster.forget(process.pid)
         self.reaped += 1
         actions.append(Reap(process, end, role, escaped, severity))
@@ -196,12 +217,10 @@ class Machine:
     def _main_ended(self, main: Process, end: End, now: float) -> list[Action]:
         """Stop if main's end asks for it. Main is a zombie still: its number stands for its group."""
         actions = self._jobs.main_ended()
-        if self._stop is not None and self._kill is None:
-            return [*actions, *self._stop.group(now), *self._stop.roots()]
-        if self.phase != RUNNING:
-            return actions
+        if self._ending.begun:
+            return [*actions, *self._ending.main_ended(now)]
         if self._policy.rest != REST_STOP:
-            self._decide("main", main, end)
+            self._verdict.decide("main", main, end)
             self._leaving = True
             last_word = self._forwarding.rewrite(SIGTERM)
             if self._policy.rest == REST_SIGNAL and self.roster.main_leads and last_word:
@@ -209,162 +228,154 @@ class Machine:
             return actions
         until = self._policy.until
         if until == UNTIL_MAIN or (until == UNTIL_SERVICE and not end.good):
-            self._decide("main", main, end)
-            return [*actions, *self._begin_stop("main", now, process=main, end=end)]
+            self._verdict.decide("main", main, end)
+            return [*actions, *self._stop("main", now, process=main, end=end)]
         # What it leaves is the service from this moment on; the record waits until all that ends with it is told.
         self.roster.promote(self.roster.candidates)
-        return actions
+        return [*actions, *self.service.main_ended(now)]
 
     def _successor_ended(self, process: Process, end: End, now: float) -> list[Action]:
+        if self._ending.begun:
+            return self._ending.successor_ended(now)
         if not end.good:
             if self._policy.until == UNTIL_ALL:
-                return []
-            return self._begin_stop("successor", now, process=process, end=end)
+                return self.service.successor_ended(process, now)
+            return self._stop("successor", now, process=process, end=end)
         heirs = self.roster.fresh
+        self.roster.promote(heirs)
+        actions: list[Action] = []
         if not heirs:
-            self._last = ("service", process, end)
+            self._verdict.served(process, end)
+        elif self.phase == HOLDING:
+            actions.append(Report("service.inherited", {"process": process, "successors": heirs}))
+        return [*actions, *self.service.successor_ended(process, now)]
+
+    def _command_ended(self, process: Process, end: End, now: float) -> list[Action]:
+        kind, actions = self._commands.ended(process, end, signalled=self._ending.signalled)
+        if kind == STOP_COMMAND:
+            actions += self._ending.command_ended(now, done=end.good)
+        elif not self._ending.begun:
+            actions += self._heirs_of_reload(now)
+            actions += self._commands.reload_again(self.service.process)
+        return actions
+
+    def _heirs_of_reload(self, now: float) -> list[Action]:
+        """Make a service of what the reload command has left, where it has ended the one that was there."""
+        heirs = self._commands.left_by_reload()
+        if self.phase != HOLDING or self.roster.successors or not heirs:
             return []
         self.roster.promote(heirs)
-        if self.phase == RUNNING:
-            return []
-        return [Report("service.inherited", {"process": process, "successors": heirs})]
+        self._heir_by = None
+        facts: dict[str, object] = {"process": self._verdict.last or self.roster.main, "successors": heirs}
+        return [Report("service.inherited", facts), *self.service.handed_over(now)]
 
     def _on_settled(self, event: events.Settled, now: float) -> list[Action]:
         self.roster.settle()
-        over = self.roster.main_end is not None or (self.roster.main is None and self._stop is not None)
+        self._heir_by = self._heir_due
+        over = self.roster.main_end is not None or (self.roster.main is None and self._ending.begun)
         if over and (event.childless or self._leaving):
             return self._leave(now)
-        if self._kill is not None:
-            return self._kill.everybody()
+        if self._ending.begun:
+            return self._ending.settled()
         if self.roster.main_end is None:
             return []
         if self.phase == RUNNING:
             return self._hand_over(now)
         if self.phase == HOLDING and self._policy.until == UNTIL_SERVICE and not self.roster.successors:
-            return self._begin_stop("service", now)
+            return self._await_heir(now)
+        return self.service.settled() if self.phase == HOLDING else []
+
+    def _await_heir(self, now: float) -> list[Action]:
+        """Stop, for the service is over; but a reload command that runs has some time to bring another one."""
+        if not self._commands.reloading or (self._heir_by is not None and now >= self._heir_by):
+            return self._stop("service", now)
+        if self._heir_by is None:
+            self._heir_by = now + self._policy.pid_file_timeout_s
         return []
 
     def _hand_over(self, now: float) -> list[Action]:
         """Make what main has left behind the service: main has been reaped, and something is there."""
         successors = self.roster.successors
+        self._life = HOLDING
         if not successors and self._policy.until == UNTIL_SERVICE:
-            return self._begin_stop("service", now)
-        self.phase = HOLDING
+            return self._await_heir(now)
         facts: dict[str, object] = {
             "main": self.roster.main,
             "successors": successors,
             "until": self._policy.until,
         }
-        return [Report("service.handover", facts)]
+        actions: list[Action] = [Report("service.handover", facts)]
+        return [*actions, *self.service.handed_over(now)] if successors else actions
 
     def _on_time_up(self, event: events.TimeUp, now: float) -> list[Action]:
         del event
-        if self._kill is not None:
-            if now < self._kill.deadline:
-                return []
-            return self._kill.look_deeper() or self._give_up(now)
-        if self._stop is None:
-            return []
-        if now >= self._stop.kill_at:
-            return self._begin_kill(now)
-        return self._stop.tick(now)
+        if not self._ending.begun:
+            if self._heir_due is not None and now >= self._heir_due:
+                return self._await_heir(now)
+            return self.service.tick(now)
+        actions, all_tried = self._ending.tick(now)
+        return [*actions, *self._leave(now)] if all_tried else actions
+
+    def _on_dying(self, event: events.Dying, now: float) -> list[Action]:
+        del event
+        self._ending.dying(now)
+        return []
 
     def _on_inspected(self, event: events.Inspected, now: float) -> list[Action]:
         del now
-        if self._stop is None or self._kill is not None:
-            return []
-        return self._stop.inspected(event.views)
+        return self._ending.inspected(event)
 
     def _on_walked(self, event: events.Walked, now: float) -> list[Action]:
-        if self._kill is not None:
-            return self._kill.walked(event.processes, self.roster)
-        actions = self._forwarding.walked(event.processes)
-        if self._stop is not None:
-            actions += self._stop.walked(event.processes, now)
-        return actions
+        forwarded = [] if self._ending.killing else self._forwarding.walked(event.processes)
+        return [*forwarded, *self._ending.walked(event, now)]
 
     def _on_undeliverable(self, event: events.Undeliverable, now: float) -> list[Action]:
         del now
-        actions: list[Action] = []
-        if event.process.identity not in self._undeliverable:
-            self._undeliverable.add(event.process.identity)
-            facts: dict[str, object] = {"process": event.process, "signal": event.signo, "errno": event.errno}
-            actions.append(Report("signal.undeliverable", facts))
-        if self._kill is not None:
-            actions += self._kill.undeliverable()
+        return self._ending.undeliverable(event)
+
+    # -- who is the service -------------------------------------------------------------------------------------
+
+    def _on_claimed(self, event: events.Claimed, now: float) -> list[Action]:
+        if self._ending.begun:
+            return []
+        return [*self._arrived(event.claim, now), *self.service.claimed(event.claim, now)]
+
+    def _on_located(self, event: events.Located, now: float) -> list[Action]:
+        if self._ending.begun:
+            return []
+        return [*self._arrived(event.claim, now), *self.service.located(event.claim, now)]
+
+    def _arrived(self, claim: Claim, now: float) -> list[Action]:
+        """Enter the root that carries a claim, if the loop has not come across it yet."""
+        root = claim.root or claim.process
+        if root is None or root.pid in self.roster:
+            return []
+        return self._on_adopted(events.Adopted(root), now)
+
+    def _on_notified(self, event: events.Notified, now: float) -> list[Action]:
+        begun = self._ending.begun
+        arrived = self._arrived(event.claim, now) if event.claim is not None and not begun else []
+        told = self.service.notified(event, now, believe=not begun)
+        return [*arrived, *told, *self._ending.notified(event, now)]
+
+    def _on_service_gone(self, event: events.ServiceGone, now: float) -> list[Action]:
+        return [] if self._ending.begun else self.service.gone(event.process, now)
+
+    def _on_command_started(self, event: events.CommandStarted, now: float) -> list[Action]:
+        actions = self._commands.started(event)
+        if event.process is None and event.kind == STOP_COMMAND:
+            actions += self._ending.command_ended(now, done=False)
         return actions
 
-    # -- what to do ---------------------------------------------------------------------------------------------
+    # -- how it ends --------------------------------------------------------------------------------------------
 
-    def _decide(self, reason: str, process: Process | None, end: End | None) -> None:
-        """Settle what the status comes from: the first that decides it decides it for good."""
-        if self._decision is None:
-            self._decision = (reason, process, end)
-
-    def _begin_stop(  # noqa: PLR0913  # what the record says of it
-        self,
-        reason: str,
-        now: float,
-        *,
-        asked: events.Signalled | None = None,
-        signo: int | None = None,
-        process: Process | None = None,
-        end: End | None = None,
-    ) -> list[Action]:
-        policy = self._policy
-        signo = policy.stop_signal or signo or self._forwarding.rewrite(SIGTERM) or SIGTERM
-        self.phase = STOPPING
-        instead = SIGTERM if policy.stop_signal is None and signo != SIGTERM else None
-        self._stop = Stop(
-            self.roster, signo, policy.grace_s, now, instead=instead, to_main=policy.forward_to == TO_MAIN
-        )
-        facts: dict[str, object] = {
-            "reason": reason,
-            "signal": asked.signo if asked is not None else None,
-            "sender_pid": asked.sender_pid if asked is not None else None,
-            "process": process,
-            "end": end,
-            "stop_signal": signo,
-            "grace_s": policy.grace_s,
-        }
-        actions: list[Action] = [Report("stop.begun", facts)]
-        if policy.grace_s <= 0:
-            return actions + self._begin_kill(now)
-        if reason == "main":
-            # Main is a zombie that has not been reaped: the number of its group is still its own.
-            actions += self._stop.group(now)
-        return actions + self._stop.heads(now)
-
-    def _begin_kill(self, now: float) -> list[Action]:
-        left = self.roster.alive
-        self.phase = KILLING
-        self._kill = Kill(now, pid1=self._policy.pid1)
-        facts: dict[str, object] = {
-            "processes": left[:NAMED],
-            "count": len(left),
-            "grace_s": self._policy.grace_s,
-        }
-        return [Report("stop.killing", facts), *self._kill.everybody()]
-
-    def _give_up(self, now: float) -> list[Action]:
-        """Name what SIGKILL does not end (D state, EPERM), and leave it."""
-        actions: list[Action] = []
-        for process in self.roster.alive:
-            denied = process.identity in self._undeliverable
-            reason = "it may not be signalled (EPERM)" if denied else "it does not die of SIGKILL"
-            actions.append(Report("stop.unkillable", {"process": process, "reason": reason}))
-        return [*actions, *self._leave(now)]
+    def _stop(self, reason: str, now: float, *, process: Process | None = None, end: End | None = None) -> list[Action]:
+        """Begin a stop that nobody asked for: the service is over."""
+        return self._ending.begin(reason, self._forwarding.rewrite(SIGTERM) or SIGTERM, now, process=process, end=end)
 
     def _leave(self, now: float) -> list[Action]:
-        self.phase = DONE
-        reason, process, end = (
-            self._decision or self._asked or self._last or ("main", self.roster.main, self.roster.main_end)
-        )
-        status = end.status if end is not None else 0
-        if self._decision is None and (self.roster.main_alive or self.roster.successors):
-            status = 128 + SIGKILL  # who would have to say that all went well has not ended
-        if status in self._policy.ok_exits:
-            status = 0
+        self._life = DONE
+        status, reason, process, end = self._verdict.read()
         self.status = status
         facts: dict[str, object] = {
             "status": status,
@@ -374,7 +385,7 @@ class Machine:
             "reaped": self.reaped,
             "adopted": self.adopted,
             "forwarded": self._forwarding.count,
-            "killed": self.killed,
+            "killed": self._ending.killed,
             "duration_s": now - self._started_at,
         }
         return [Report("pyinit.exited", facts), Exit(status)]

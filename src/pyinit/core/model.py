@@ -33,6 +33,15 @@ MAIN = "main"
 SUCCESSOR = "successor"
 ADOPTED = "adopted"
 FOREIGN = "foreign"
+COMMAND = "command"
+
+# pyinit's own commands.
+STOP_COMMAND = "stop"
+RELOAD_COMMAND = "reload"
+
+# Who says which process is the service.
+FROM_PID_FILE = "pid-file"
+FROM_NOTIFY = "notify"
 
 # When a run is over.
 UNTIL_MAIN = "main"
@@ -163,13 +172,44 @@ class Usage:
         self.max_rss_bytes = max_rss_bytes
 
 
+class Claim:
+    """Somebody's word on which process is the service, as the shell has checked it.
+
+    Attributes:
+        source: FROM_PID_FILE or FROM_NOTIFY.
+        process: the process, proven to be below pyinit and alive; None when it is not proven.
+        root: the child of pyinit that it hangs below; None when it is a child itself.
+        text: what was claimed, for people.
+        reason: why it is not believed; empty when it is.
+    """
+
+    __slots__ = ("process", "reason", "root", "source", "text")
+
+    def __init__(
+        self,
+        source: str,
+        process: Process | None = None,
+        *,
+        root: Process | None = None,
+        text: str = "",
+        reason: str = "",
+    ) -> None:
+        self.source = source
+        self.process = process
+        self.root = root
+        self.text = text
+        self.reason = reason
+
+
 class Policy:
     """What the command line asks of the core.
 
     Attributes:
         until: when the run is over: UNTIL_MAIN, UNTIL_SERVICE or UNTIL_ALL.
         grace_s: seconds between the stop signal and SIGKILL.
-        stop_signal: the signal that a stop sends, or None: the one the stop was asked for with, else SIGTERM.
+        schedule: the signals that a stop sends in turn, each with the seconds that it has before the next (None: the
+            rest of the grace); empty: the one the stop was asked for with, else SIGTERM.
+        grace_max_s: how far the service may lengthen the grace; None: not at all.
         stop_on: the signals that ask for a stop.
         ok_exits: statuses that count as 0.
         pid1: True when pyinit is the init of its PID namespace.
@@ -178,18 +218,29 @@ class Policy:
         terminal: NO_TERMINAL, SHELL_TERMINAL or OWN_TERMINAL.
         rest: REST_STOP, REST_SIGNAL or REST_LEAVE.
         self_stop: True when pyinit stops itself after it has forwarded a terminal stop signal.
+        pid_file: True when a PID file says which process is the service.
+        pid_file_timeout_s: how long to wait for that file.
+        notify: True when the service says by itself that it is ready.
+        stop_command: True when a command stops the service.
+        reload_command: True when a command is run at SIGHUP.
     """
 
     __slots__ = (
         "forward_to",
+        "grace_max_s",
         "grace_s",
+        "notify",
         "ok_exits",
         "pid1",
+        "pid_file",
+        "pid_file_timeout_s",
+        "reload_command",
         "rest",
         "rewrite",
+        "schedule",
         "self_stop",
+        "stop_command",
         "stop_on",
-        "stop_signal",
         "terminal",
         "until",
     )
@@ -199,7 +250,8 @@ class Policy:
         *,
         until: str = UNTIL_SERVICE,
         grace_s: float = 8.0,
-        stop_signal: int | None = None,
+        grace_max_s: float | None = None,
+        schedule: Iterable[tuple[int, float | None]] = (),
         stop_on: Iterable[int] = (SIGTERM, SIGINT, SIGQUIT),
         ok_exits: Iterable[int] = (),
         pid1: bool = False,
@@ -208,10 +260,16 @@ class Policy:
         terminal: str = NO_TERMINAL,
         rest: str = REST_STOP,
         self_stop: bool = False,
+        pid_file: bool = False,
+        pid_file_timeout_s: float = 60.0,
+        notify: bool = False,
+        stop_command: bool = False,
+        reload_command: bool = False,
     ) -> None:
         self.until = until
         self.grace_s = grace_s
-        self.stop_signal = stop_signal
+        self.grace_max_s = grace_s if grace_max_s is None else max(grace_s, grace_max_s)
+        self.schedule = tuple(schedule)
         self.stop_on = frozenset(stop_on)
         self.ok_exits = frozenset(ok_exits)
         self.pid1 = pid1
@@ -220,3 +278,8 @@ class Policy:
         self.terminal = terminal
         self.rest = rest
         self.self_stop = self_stop
+        self.pid_file = pid_file
+        self.pid_file_timeout_s = pid_file_timeout_s
+        self.notify = notify
+        self.stop_command = stop_command
+        self.reload_command = reload_command

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyinit.core.model import ADOPTED, FOREIGN, MAIN, SUCCESSOR
+from pyinit.core.model import ADOPTED, COMMAND, FOREIGN, MAIN, SUCCESSOR
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ class Roster:
         self.main_end: End | None = None
         self._roots: dict[int, Process] = {}
         self._successors: set[int] = set()
+        self._commands: set[int] = set()
         self._fresh: set[int] = set()
         self._main_reaped = False
 
@@ -29,6 +30,11 @@ class Roster:
         """Enter main."""
         self.main = main
         self._roots[main.pid] = main
+
+    def enter_command(self, process: Process) -> None:
+        """Enter a process that pyinit has started beside main."""
+        self._commands.add(process.pid)
+        self._roots[process.pid] = process
 
     def adopt(self, process: Process) -> bool:
         """Enter an adopted process; False when it was there already."""
@@ -51,6 +57,7 @@ class Roster:
     def forget(self, pid: int) -> None:
         """Take out a process that is being reaped: from now on its number may mean somebody else."""
         self._successors.discard(pid)
+        self._commands.discard(pid)
         if self.main is not None and pid == self.main.pid:
             self._main_reaped = True
 
@@ -61,6 +68,10 @@ class Roster:
     def promote(self, processes: Iterable[Process]) -> None:
         """Make these roots successors."""
         self._successors.update(process.pid for process in processes)
+
+    def narrow(self, process: Process) -> None:
+        """Make this root the only successor."""
+        self._successors = {process.pid}
 
     @property
     def main_alive(self) -> bool:
@@ -84,8 +95,12 @@ class Roster:
 
     @property
     def candidates(self) -> list[Process]:
-        """The roots that main left behind: all but main and the foreign ones."""
-        return [process for process in self._roots.values() if not process.foreign and self.role(process) != MAIN]
+        """The roots that main left behind: all but main, pyinit's own commands and the foreign ones."""
+        return [
+            process
+            for process in self._roots.values()
+            if not process.foreign and self.role(process) not in {MAIN, COMMAND}
+        ]
 
     @property
     def fresh(self) -> list[Process]:
@@ -96,10 +111,11 @@ class Roster:
 
     @property
     def deciders(self) -> Iterator[int]:
-        """The PIDs whose end may decide the run: main and the successors that live."""
+        """The PIDs whose end may decide the run or leave heirs: main, the successors and pyinit's own commands."""
         if self.main is not None and self.main_end is None:
             yield self.main.pid
         yield from self._successors
+        yield from self._commands
 
     def __contains__(self, pid: int) -> bool:
         return pid in self._roots
@@ -109,9 +125,11 @@ class Roster:
         return self._roots.get(pid)
 
     def role(self, process: Process) -> str:
-        """Say what a root is to the run: MAIN, SUCCESSOR, FOREIGN or ADOPTED."""
+        """Say what a root is to the run: MAIN, SUCCESSOR, COMMAND, FOREIGN or ADOPTED."""
         if self._is_main(process):
             return MAIN
+        if process.pid in self._commands:
+            return COMMAND
         if process.pid in self._successors:
             return SUCCESSOR
         return FOREIGN if process.foreign else ADOPTED
@@ -119,7 +137,7 @@ class Roster:
     def escaped(self, process: Process) -> tuple[str, ...]:
         """Say how a root has escaped from main: adopted, and out of its process group, and out of its session."""
         main = self.main
-        if main is None or process.foreign or self._is_main(process):
+        if main is None or process.foreign or self._is_main(process) or process.pid in self._commands:
             return ()
         ways = ["adopted"]
         if process.pgid and process.pgid != main.pgid:

@@ -12,11 +12,11 @@ from pyinit.core.actions import (
     SignalGroup,
     Walk,
 )
-from pyinit.core.model import SIGKILL
+from pyinit.core.model import SIGCONT, SIGKILL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from pyinit.core.actions import Action
     from pyinit.core.events import View
@@ -37,42 +37,125 @@ TICK_S = 0.01
 NAMED = 10
 
 
-class Stop:
-    """The time between the stop signal and SIGKILL.
+def plan(schedule: Sequence[tuple[int, float | None]], grace_s: float, *, command: bool) -> list[float]:
+    """Divide the grace: return the seconds before the first signal, and those that each signal has.
 
-    Every process gets the signal once: the heads at once, all that is left after a third of the grace, and what is
-    adopted from now on when it comes.
+    A command has what the schedule leaves of the grace, or half of that where the last signal has the rest. Without a
+    command the last signal has the rest.
+    """
+    lengths = [length_s or 0.0 for _, length_s in schedule]
+    rest_s = max(0.0, grace_s - sum(lengths))
+    share_s = 0.0
+    if command:
+        share_s = rest_s / 2 if schedule[-1][1] is None else rest_s
+    lengths[-1] += rest_s - share_s
+    return [share_s, *lengths]
+
+
+class Stop:
+    """The time between the stop request and SIGKILL.
+
+    The stop command comes first, if there is one, and the signals of the schedule in turn. Every process gets each
+    signal once: the heads at once, all that is left after a third of its time, and what is adopted from then on when it
+    comes.
+
+    Attributes:
+        signo: the signal that is being sent.
+        kill_at: when SIGKILL comes (monotonic seconds).
+        waiting: True while the stop command has its time: nobody is signalled.
     """
 
     def __init__(  # noqa: PLR0913  # what the policy says of a stop
         self,
         roster: Roster,
-        signo: int,
+        schedule: Sequence[tuple[int, float | None]],
         grace_s: float,
         now: float,
         *,
+        command: bool = False,
         instead: int | None = None,
         to_main: bool = False,
+        pid1: bool = False,
     ) -> None:
         self._roster = roster
         self._to_main = to_main or not roster.main_leads
-        self.signo = signo
+        self._pid1 = pid1
+        self._command = command
         # What a process gets that ignores the signal: background jobs of a script ignore SIGINT and SIGQUIT.
         self._instead = instead
         self._begun = now
-        self._walk_at = now + grace_s * HEADS_ALONE
         self.kill_at = now + grace_s
-        self._grace_s = grace_s
+        self.signo = schedule[0][0]
+        wait_s, *lengths = plan(schedule, grace_s, command=command)
+        self._steps = [(signo, length_s) for (signo, _), length_s in zip(schedule, lengths, strict=True)]
+        self.waiting = True
+        self._next_at = now + wait_s
+        self._walk_at = self.kill_at
         self._signalled: set[tuple[int, int]] = set()
         self._group: int | None = None
         self._group_at = 0.0
         self._escalated = False
         self._walking = False
+        self._everyone_at: float | None = None
+        self._done = False
 
     @property
     def deadline(self) -> float:
         """When `tick` wants to be called next."""
-        return min(self._walk_at, self.kill_at)
+        due = min(self._next_at, self.kill_at)
+        return due if self.waiting else min(due, self._walk_at)
+
+    @property
+    def grace_s(self) -> float:
+        """The seconds from the beginning of the stop to SIGKILL."""
+        return self.kill_at - self._begun
+
+    def next_signal(self, now: float, *, main_ended: bool = False) -> list[Action]:
+        """Go on to the next signal of the schedule, and send it to the heads.
+
+        `main_ended`: main is a zombie that has not been reaped, so that the number of its group is still its own.
+        """
+        first = self.waiting and not self._command
+        self.waiting = False
+        self.signo, length_s = self._steps.pop(0)
+        self._next_at = now + length_s if self._steps else self.kill_at
+        self._walk_at = now + length_s * HEADS_ALONE
+        self._signalled.clear()
+        self._group = None
+        self._escalated = self._walking = False
+        self._everyone_at = None
+        heads = [*self.group(now), *self.roots()] if main_ended else self.heads(now)
+        left = self._roster.alive
+        return heads if first or not left else [self._report(left, now), *heads]
+
+    def command_ended(self, now: float, *, done: bool) -> list[Action]:
+        """Signal at once what the stop command leaves behind, unless what it was for may still be on its way out."""
+        self._done = done
+        if not self.waiting or (done and self._served):
+            return []
+        return self.next_signal(now)
+
+    def service_ended(self, now: float, *, main_ended: bool) -> list[Action]:
+        """Signal at once what is left, when the service has ended after the stop command had done its work.
+
+        `main_ended`: it was main, which is a zombie that has not been reaped.
+        """
+        if not self.waiting or not self._done or self._served:
+            return []
+        return self.next_signal(now, main_ended=main_ended)
+
+    @property
+    def _served(self) -> bool:
+        return self._roster.main_alive or bool(self._roster.successors)
+
+    def extend(self, asked_s: float, limit_s: float, now: float) -> tuple[float, bool]:
+        """Put SIGKILL off, not beyond `limit_s`: return the grace (seconds) that this gives, and if it was limited."""
+        wanted = now + asked_s
+        limit = self._begun + limit_s
+        later_s = max(0.0, min(wanted, limit) - self.kill_at)
+        self.kill_at += later_s
+        self._next_at += later_s
+        return self.grace_s, wanted > limit
 
     def heads(self, now: float) -> list[Action]:
         """Signal main's group while main lives (or is a zombie that pins the number), else each root."""
@@ -87,7 +170,7 @@ class Stop:
     def group(self, now: float) -> list[Action]:
         """Signal main's process group, once."""
         main = self._roster.main
-        if main is None or self._group is not None or self._to_main:
+        if main is None or self._group is not None or self._to_main or self.waiting:
             return []
         self._group = main.pid
         self._group_at = now
@@ -95,6 +178,8 @@ class Stop:
 
     def roots(self) -> list[Action]:
         """Signal each root that has not had the signal, and look which of them ignore it."""
+        if self.waiting:
+            return []
         left = [process for process in self._roster.alive if process.identity not in self._signalled]
         actions = [self._signal(process) for process in left if not self._has_it(process)]
         if left:
@@ -103,9 +188,13 @@ class Stop:
 
     def adopted(self, process: Process) -> list[Action]:
         """Signal a process that came while stopping, and look whether it ignores that."""
-        if self._has_it(process):
+        if self.waiting or self._has_it(process):
             return []
         return [self._signal(process), Inspect([process])]
+
+    def forget(self, process: Process) -> None:
+        """Forget that a process has had the signal: it has ended."""
+        self._signalled.discard(process.identity)
 
     def inspected(self, views: Iterable[View]) -> list[Action]:
         """Hand the signal on to the children of those that ignore it, and give these the other one if there is one."""
@@ -126,44 +215,64 @@ class Stop:
             actions.append(Inspect(deeper))
         return actions
 
-    def walked(self, processes: Iterable[Process], now: float) -> list[Action]:
-        """Signal everybody who is left and has not had the signal, if that is what the walk was for."""
+    def walked(self, processes: Iterable[Process], now: float, *, complete: bool = True) -> list[Action]:
+        """Signal everybody who is left and has not had the signal, if that is what the walk was for.
+
+        Where not everybody can be seen, the init of a PID namespace signals all of it, once.
+        """
         if not self._walking:
             return []
         self._walking = False
         chosen = [process for process in processes if process.alive and not self._has_it(process)]
+        if self._pid1 and not complete:
+            if self._everyone_at is not None:
+                return []
+            self._everyone_at = now
+            told = [] if self._escalated else [self._report(self._roster.alive, now)]
+            return [*told, SignalEveryone(self.signo), SignalEveryone(SIGCONT)]
         actions = [self._signal(process) for process in chosen]
         if chosen and not self._escalated:
-            self._escalated = True
-            facts: dict[str, object] = {
-                "signal": self.signo,
-                "processes": chosen[:NAMED],
-                "count": len(chosen),
-                "after_s": now - self._begun,
-            }
-            actions.insert(0, Report("stop.escalated", facts))
+            actions.insert(0, self._report(chosen, now))
         if chosen and self._instead is not None:
             actions.append(Inspect(chosen))
         return actions
 
     def tick(self, now: float) -> list[Action]:
-        """Walk the tree when its time has come."""
-        if now < self._walk_at:
+        """Go on to the next signal, or walk the tree, when the time for it has come."""
+        if now >= self._next_at and self._steps:
+            return self.next_signal(now)
+        if self.waiting or now < self._walk_at:
             return []
         self._walk_at = now + WALK_EVERY_S
         self._walking = True
         return [Walk()]
 
+    def _report(self, processes: Sequence[Process], now: float) -> Report:
+        self._escalated = True
+        facts: dict[str, object] = {
+            "signal": self.signo,
+            "processes": list(processes[:NAMED]),
+            "count": len(processes),
+            "after_s": now - self._begun,
+        }
+        return Report("stop.escalated", facts)
+
     def _has_it(self, process: Process) -> bool:
         """Say whether the signal has gone to this process already, to itself or with main's group."""
         if process.identity in self._signalled:
             return True
-        return self._group is not None and process.pgid == self._group and 0 <= process.born_s < self._group_at - TICK_S
+        with_group = self._group is not None and process.pgid == self._group and _before(process, self._group_at)
+        return with_group or (self._everyone_at is not None and _before(process, self._everyone_at))
 
     def _signal(self, process: Process, signo: int | None = None) -> Action:
         self._signalled.add(process.identity)
         kind = SignalChild if process.pid in self._roster else SignalDescendant
         return kind(process, signo or self.signo, cont=True)
+
+
+def _before(process: Process, moment: float) -> bool:
+    """Say whether a process was certainly there already at a moment."""
+    return 0 <= process.born_s < moment - TICK_S
 
 
 class Kill:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Log", "open_log"]
 
+# The JSON of the last word has at most so many bytes: a sentence fits beside it into the 4096 of Kubernetes.
+_LAST_WORD_MAX = 3072
+
 
 def open_log(  # noqa: PLR0913  (one for each option of the command line)
     fd: int = 2,
@@ -71,6 +74,9 @@ class Log:
     Attributes:
         reaps: every reap is written at `info` instead of `debug`.
         tap: called with each line that was rendered, written or not (bytes, with the newline); None: nobody.
+        last_word: how the run came out (`pyinit.exited` or `spawn.failed`), as a sentence and as the line of JSON that
+            says it, at most 3072 bytes with its newline; also where the level hides that record or the log is text for
+            people. None before.
 
     """
 
@@ -83,6 +89,7 @@ class Log:
         self.level = level
         self.reaps = reaps
         self.tap: Callable[[bytes], None] | None = None
+        self.last_word: tuple[str, bytes] | None = None
         writer.notice = self._notice
 
     @property
@@ -129,16 +136,31 @@ class Log:
             severity = records.severity_of(event, facts)
         if severity == "debug" and self.reaps and event == "process.reaped":
             severity = "info"
-        if severities[severity] < self._threshold:
-            return
-        self._write(self._render(event, facts, severity))
+        shown = severities[severity] >= self._threshold
+        if event in records.LAST:
+            self._end(self._record(event, facts, severity), shown=shown)
+        elif shown:
+            self._write(self._render(event, facts, severity))
+
+    def _end(self, record: dict[str, Any], *, shown: bool) -> None:
+        """Write the record that tells how the run came out, and keep it as the last word."""
+        line = b""
+        if shown:
+            line = self._renderer.render(record)
+            self._write(line)
+        if not line or self._renderer.console or len(line) > _LAST_WORD_MAX:
+            line = self._renderer.as_json(record, _LAST_WORD_MAX)
+        self.last_word = (record["message"], line)
 
     def _render(self, event: str, facts: Mapping[str, Any], severity: str) -> bytes:
+        return self._renderer.render(self._record(event, facts, severity))
+
+    def _record(self, event: str, facts: Mapping[str, Any], severity: str) -> dict[str, Any]:
         message, record = records.EVENTS[event].build(facts, self._look)
         record["severity"] = severity
         record["message"] = message
         record["event.name"] = event
-        return self._renderer.render(record)
+        return record
 
     def _write(self, line: bytes) -> None:
         self._writer.put(line)

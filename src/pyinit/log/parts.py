@@ -19,13 +19,18 @@ if TYPE_CHECKING:
     Facts = Mapping[str, Any]
     Keys = dict[str, Any]
 
-# More of a command line than this, in characters, has no room in any record.
-_ARGS_MAX = 4000
+# More of a text than this, in characters, has no room in any record.
+_TEXT_MAX = 4000
+# A sentence quotes this much of a text that is there in full under a key.
+_QUOTED_MAX = 300
 
 # Lists of processes name this many; their last item says how many more there are.
 LISTED = 20
 # A sentence names this many of them.
 TOLD = 5
+
+# No number that we take has more digits.
+_DIGITS_MAX = 20
 
 
 class Look:
@@ -100,8 +105,7 @@ def add_process(keys: Keys, process: Process | None, look: Look) -> None:
     if process.uid >= 0:
         keys["process.user.id"] = process.uid
     if look.show_args and process.args:
-        text = " ".join(process.args)
-        keys["process.command_line"] = text if len(text) <= _ARGS_MAX else text[:_ARGS_MAX] + CUT
+        keys["process.command_line"] = text_of(" ".join(process.args))
 
 
 def add_end(keys: Keys, end: End | None) -> str:
@@ -145,8 +149,35 @@ def add_sender(keys: Keys, facts: Facts) -> str:
 def add_errno(keys: Keys, number: int) -> str:
     """Add an error number; return its name."""
     keys["pyinit.errno"] = number
-    keys["error.type"] = text = errorcode.get(number, f"E{number}")
+    keys["error.type"] = text = errno_name(number)
     return text
+
+
+def errno_name(number: int) -> str:
+    """Return the name of an error number, as errno(3) has it; `E9999` for what is none."""
+    return errorcode.get(number, f"E{number}")
+
+
+def text_of(value: object) -> str:
+    """Return free text as it came from elsewhere, cut to what a record can hold. Bytes are taken as UTF-8."""
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "surrogateescape")
+    text = str(value)
+    return text if len(text) <= _TEXT_MAX else text[:_TEXT_MAX] + CUT
+
+
+def shown(text: str) -> str:
+    """Return what a sentence quotes of a text, so that what the sentence says of it is not cut off."""
+    return text if len(text) <= _QUOTED_MAX else text[:_QUOTED_MAX] + CUT
+
+
+def number_of(value: object, most: int) -> int | None:
+    """Return the whole number from 0 to `most` that a text is, or None where it is none."""
+    text = str(value)
+    if not (text.isascii() and text.isdigit()) or len(text) > _DIGITS_MAX:
+        return None
+    number = int(text)
+    return number if number <= most else None
 
 
 def in_seconds(value_s: float) -> str:

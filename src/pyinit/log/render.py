@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LINE_MAX = 4096
 
 # How many bytes each text of a record may take when the record does not fit: tried one after the other.
-_BUDGETS = (4096, 2048, 1024, 512, 256, 128, 64)
+_BUDGETS = (4096, 2048, 1536, 1024, 512, 256, 128, 64)
 
 # What structlog imports from the standard library for parts that none of our records goes through. asyncio alone is
 # 8 MB of memory and 15 ms (structlog before 23.1 imports it in a module that every record needs).
@@ -58,6 +58,7 @@ class Renderer:
 
     Attributes:
         problem: why structlog could not be loaded, or None; then the same records come out without it.
+        console: the lines are text for people.
 
     """
 
@@ -67,10 +68,12 @@ class Renderer:
         Args:
             console: text for people instead of JSON.
             colours: with the colours of a terminal; only for `console`.
-            ecs: JSON with the names of the Elastic Common Schema; only without `console`.
+            ecs: JSON with the names of the Elastic Common Schema; with `console` it is only for `as_json`.
 
         """
         self.problem: str | None = None
+        self.console = console
+        self._ecs = ecs
         try:
             bound_logger, make_renderer = load_structlog(console=console)
         except Exception as error:  # noqa: BLE001  (not there, no descriptor or memory left: PID 1 keeps its log)
@@ -93,17 +96,33 @@ class Renderer:
 
         What is too long is cut, visibly; what JSON can't say is replaced, visibly.
         """
-        line = self._line(record)
-        if len(line) > LINE_MAX or b"\\ud" in line:
-            for budget in _BUDGETS:
-                line = self._line(cut(record, budget))
-                if len(line) <= LINE_MAX:
-                    break
-        return line
+        return _fitting(self._process, record, LINE_MAX)
 
-    def _line(self, record: dict[str, Any]) -> bytes:
-        (line,), _ = self._process(record["severity"], None, record)
-        return (line + "\n").encode("utf-8", "backslashreplace")  # type: ignore[no-any-return]
+    def as_json(self, record: dict[str, Any], most: int) -> bytes:
+        """Return the line of a record as JSON, at most `most` bytes long, also where the log is text for people."""
+        process = self._process
+        if self.console:
+            # To load the other half of structlog for one line at the end of a run is not worth it.
+            chain: list[Processor] = [Stamp(), *([to_ecs] if self._ecs else ())]
+            chain.append(make_without_structlog(serializer=make_encoder()))
+            process = WithoutStructlog(None, chain, _CONTEXT)._process_event  # noqa: SLF001
+        return _fitting(process, record, most)
+
+
+def _fitting(process: Factory, record: dict[str, Any], most: int) -> bytes:
+    """Return the line of a record, its texts cut until it has at most `most` bytes."""
+    line = _line(process, record)
+    if len(line) > most or b"\\ud" in line:
+        for budget in _BUDGETS:
+            line = _line(process, cut(record, budget))
+            if len(line) <= most:
+                break
+    return line
+
+
+def _line(process: Factory, record: dict[str, Any]) -> bytes:
+    (line,), _ = process(record["severity"], None, record)
+    return (line + "\n").encode("utf-8", "backslashreplace")  # type: ignore[no-any-return]
 
 
 # -- processors ------------------------------------------------------------------------------------------------------

@@ -1,0 +1,34 @@
+"""What the loop waits for besides signals: descriptors, each with what is to be done when it is ready."""
+
+from __future__ import annotations
+
+import select
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Sources:
+    """The one place where pyinit waits (epoll(7))."""
+
+    def __init__(self) -> None:
+        self._poll = select.epoll()
+        self._calls: dict[int, Callable[[], object]] = {}
+
+    def add(self, fd: int, call: Callable[[], object], *, writing: bool = False) -> None:
+        """Call `call` whenever there is something to read from `fd`; `writing`: whenever there is room to write."""
+        self._calls[fd] = call
+        self._poll.register(fd, select.EPOLLOUT if writing else select.EPOLLIN)
+
+    def remove(self, fd: int) -> None:
+        """Forget a descriptor; to be called before it is closed."""
+        del self._calls[fd]
+        self._poll.unregister(fd)
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until something is ready or the time is over (-1: for ever), and call what belongs to what is ready."""
+        for fd, _ in self._poll.poll(timeout_s):
+            call = self._calls.get(fd)  # an earlier call of this round may have removed it
+            if call is not None:
+                call()
