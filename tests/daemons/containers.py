@@ -18,7 +18,7 @@ from daemons import recipes
 from support import schema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 PROC = pathlib.Path("/proc")
 REPOSITORY = recipes.HERE.parent.parent
@@ -147,6 +147,14 @@ class Namespace:
         msg = f"unknown readiness condition {condition!r}"
         raise ValueError(msg)
 
+    def renewed(self, name: str, before: list[Seen]) -> bool:
+        """Tell whether a process called *name* that was there *before* has gone, and another has come."""
+        old, now = (
+            {seen.host_pid for seen in found if seen.name.startswith(name) and seen.state != "Z"}
+            for found in (before, self.processes())
+        )
+        return bool(old - now) and bool(now - old)
+
     def _listens(self, kind: str, port: int) -> bool:
         for table in (kind, kind + "6"):
             for line in (PROC / str(self.init_host_pid) / "net" / table).read_text().splitlines()[1:]:
@@ -222,6 +230,18 @@ class Container:
     def execute(self, arguments: list[str], options: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
         """Start *arguments* in the running container; return the attached client, whose status is theirs."""
         return self._attached(["docker", "exec", *options, self.name, *arguments])
+
+    def execute_detached(self, arguments: Sequence[str]) -> None:
+        """Start *arguments* in the running container, and let them run."""
+        docker("exec", "--detach", self.name, *arguments)
+
+    def takes_connections(self, port: int) -> bool:
+        """Connect to the TCP *port* of the container from inside; return whether that is taken."""
+        try:
+            docker("exec", self.name, "bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{port}")
+        except RuntimeError:
+            return False
+        return True
 
     @staticmethod
     def _attached(words: list[str]) -> subprocess.Popen[bytes]:

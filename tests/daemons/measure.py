@@ -23,23 +23,28 @@ RESULTS = recipes.HERE / "results.json"
 
 
 def measure(recipe: recipes.Recipe, mode: str, image: str, *, log: bool) -> dict[str, Any]:
-    """Return what a stop and a crash of *recipe* in *mode* came to, with the messages of the log when *log* says so.
+    """Return what a stop, a crash and a reload of *recipe* in *mode* came to; with *log* the messages of the log, too.
 
     `problem` says what went wrong, "" when nothing did.
     """
     result: dict[str, Any] = {"problem": ""}
     problems = []
-    for end in ("stop", "crash"):
+    for end in ("stop", "crash", *(["reload"] if recipe.reload else [])):
         with trials.trial(recipe, mode, image) as trial:
             try:
                 trial.come_up()
-                result[end] = trial.stop() if end == "stop" else trial.crash()
+                if end == "reload":
+                    result[end] = {**trial.reload(), "stop": trial.stop()}
+                else:
+                    result[end] = trial.stop() if end == "stop" else trial.crash()
                 problems += trial.log_problems()
             except (trials.NotUpError, OSError, subprocess.TimeoutExpired) as error:
                 problems.append(f"{end}: {error}")
             handovers = trial.output.events("service.handover")
             result["launcher_s"] = None if trial.launcher_s is None else round(trial.launcher_s, 3)
             result["ready_s"] = round(trial.ready_s, 3)
+            result["told"] = trial.told
+            result["told_s"] = None if trial.told_s is None else round(trial.told_s, 3)
             result["handover"] = bool(handovers)
             told = handovers[0]["pyinit.successors"] if handovers else []
             result["successors"] = [name.partition("[")[0] for name in told]
@@ -57,7 +62,8 @@ def summary(recipe: recipes.Recipe, mode: str, result: dict[str, Any]) -> str:
         f"stop {stop.get('seconds')} s status {stop.get('status')} escalated {stop.get('escalated')} "
         f"killed {stop.get('killed')} left {stop.get('left')} | crash {crash.get('victim')} noticed "
         f"{crash.get('noticed_s')} end {crash.get('seconds')} status {crash.get('status')} "
-        f"killed {crash.get('killed')} left {crash.get('left')} {result['problem']}"
+        f"killed {crash.get('killed')} left {crash.get('left')} | told {result['told']} {result['told_s']} "
+        f"command {stop.get('command')} reload {result.get('reload')} {result['problem']}"
     )
 
 

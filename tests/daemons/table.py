@@ -32,6 +32,11 @@ HEAD = (
     "| family | program | command | option | up after the launcher | stop, s | status | crash noticed, s "
     "| all gone after, s | status |"
 )
+STEERED_HEAD = (
+    "| family | program | command | ready, told after, s | reload, s | stop, s | status | crash noticed, s "
+    "| all gone after, s | status |"
+)
+READY_BY = {"pid-file": "PID file", "notify": "`READY=1`", "handover": "handover", "": "not told"}
 
 
 def seconds(value: float | None) -> str:
@@ -75,18 +80,76 @@ def table_row(recipe: Recipe, row: dict[str, Any]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+def ready_cell(row: dict[str, Any]) -> str:
+    """Return by what, and how long after main's start, pyinit was told that the service is ready."""
+    told = [READY_BY[row[mode]["told"]] for mode in MODES]
+    times = [seconds(row[mode]["told_s"]) if row[mode]["told"] else "" for mode in MODES]
+    if len(set(told)) == 1:
+        return f"{told[0]}, {pair(times)}" if all(times) else told[0]
+    return " / ".join(f"{word}, {time}".removesuffix(", ") for word, time in zip(told, times, strict=True))
+
+
+def reload_cell(row: dict[str, Any]) -> str:
+    """Return how long a reload took to show, and whether the service is another process after it."""
+    reloads = [row[mode].get("reload") for mode in MODES]
+    if not any(reloads):
+        return ""
+    if any(one is None or one["refused"] or one["status"] for one in reloads):
+        return "**no**"
+    who = pair(["a new process" if one["moved"] else "the same process" for one in reloads])
+    return f"{pair([seconds(one['seconds']) for one in reloads])}, {who}"
+
+
+def steered_row(recipe: Recipe, row: dict[str, Any]) -> str:
+    """Return one line of the table of those that pyinit is told more about."""
+    bad = any(row[mode]["problem"] or "stop" not in row[mode] for mode in MODES)
+    revived = all(both(row, "crash", "revived"))
+    cells = [
+        recipe.family,
+        recipe.name,
+        f"`{shlex.join(recipe.command)}`".replace("|", "\\|"),
+        "**no**" if bad else ready_cell(row),
+        reload_cell(row),
+        pair([seconds(value) for value in both(row, "stop", "seconds")]),
+        pair([str(value) for value in both(row, "stop", "status")]),
+        pair([seconds(value) for value in both(row, "crash", "noticed_s")]),
+        "it goes on" if revived else pair([seconds(value) for value in both(row, "crash", "seconds")]),
+        "" if revived else pair([str(value) for value in both(row, "crash", "status")]),
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def table_of(head: str, lines: list[str]) -> str:
+    """Return a table with a *head*."""
+    return "\n".join([head, "|" + " --- |" * (head.count("|") - 1), *lines])
+
+
 def results_table(rows: list[Recipe], results: dict[str, Any]) -> str:
-    """Return the table of all that was measured."""
-    rule = "|" + " --- |" * (HEAD.count("|") - 1)
-    lines = [table_row(recipe, results[recipe.name]) for recipe in rows]
-    return "\n".join([HEAD, rule, *lines])
+    """Return the table of those that pyinit is told nothing about."""
+    return table_of(HEAD, [table_row(recipe, results[recipe.name]) for recipe in rows if not recipe.steered])
+
+
+def steered_table(rows: list[Recipe], results: dict[str, Any]) -> str:
+    """Return the table of those that pyinit is told more about."""
+    return table_of(STEERED_HEAD, [steered_row(recipe, results[recipe.name]) for recipe in rows if recipe.steered])
 
 
 def options_table(rows: list[Recipe], results: dict[str, Any]) -> str:
-    """Return the table of those that need an option."""
+    """Return the table of those that need an option although pyinit is told nothing about them."""
     del results
-    lines = [f"| {recipe.name} | `{shlex.join(recipe.options)}` | {recipe.why} |" for recipe in rows if recipe.options]
-    return "\n".join(["| program | option | why |", "| --- | --- | --- |", *lines])
+    return reasons([recipe for recipe in rows if recipe.options and not recipe.steered])
+
+
+def steering_table(rows: list[Recipe], results: dict[str, Any]) -> str:
+    """Return the table of what pyinit is told, and why."""
+    del results
+    return reasons([recipe for recipe in rows if recipe.options and recipe.steered])
+
+
+def reasons(rows: list[Recipe]) -> str:
+    """Return a table of options and of the reasons for them."""
+    lines = [f"| {recipe.name} | `{shlex.join(recipe.options)}` | {recipe.why} |" for recipe in rows]
+    return table_of("| program | options | why |", lines)
 
 
 def helped_table(rows: list[Recipe], results: dict[str, Any]) -> str:
@@ -100,12 +163,12 @@ def helped_table(rows: list[Recipe], results: dict[str, Any]) -> str:
             )
             if escalated or killed:
                 lines.append(f"| {recipe.name} | {words} | {', '.join(escalated)} | {', '.join(killed)} |")
-    head = "| program | after | signal again, after a third of the grace | SIGKILL, after the grace |"
-    return "\n".join([head, "| --- | --- | --- | --- |", *lines])
+    return table_of("| program | after | further signals | SIGKILL, after the grace |", lines)
 
 
 def counts(rows: list[Recipe], results: dict[str, Any]) -> str:
-    """Return the table in one sentence."""
+    """Return the first table in one sentence."""
+    rows = [recipe for recipe in rows if not recipe.steered]
     trials = [(results[recipe.name][mode], recipe) for recipe in rows for mode in MODES]
     held = sum("stop" in row and not row["problem"] for row, _ in trials)
     stopped = sum(row.get("stop", {}).get("seconds") is not None and not row["stop"]["killed"] for row, _ in trials)
@@ -119,7 +182,39 @@ def counts(rows: list[Recipe], results: dict[str, Any]) -> str:
     )
 
 
-PARTS = {"counts": counts, "results": results_table, "options": options_table, "helped": helped_table}
+def steered_counts(rows: list[Recipe], results: dict[str, Any]) -> str:
+    """Return the second table in one sentence."""
+    rows = [recipe for recipe in rows if recipe.steered]
+    trials = [(results[recipe.name][mode], recipe, mode) for recipe in rows for mode in MODES]
+    up = sum("stop" in row and not row["problem"] for row, *_ in trials)
+    stops = [row.get("stop", {}) for row, *_ in trials]
+    stops += [row["reload"].get("stop", {}) for row, *_ in trials if "reload" in row]
+    stopped = sum(stop.get("seconds") is not None and not stop["killed"] and not stop["status"] for stop in stops)
+    commands = [stop["command"] for stop in stops if "command" in stop]
+    reloads = [row.get("reload") for row, recipe, _ in trials if recipe.reload]
+    reloaded = sum(one is not None and not one["refused"] and not one["status"] for one in reloads)
+    moved = sum(one is not None and one["moved"] for one in reloads)
+    noticed = sum((row.get("crash", {}).get("noticed_s") or 9) < 1 for row, *_ in trials)
+    left = sum(len(stop.get("left", ())) for stop in [*stops, *(row.get("crash", {}) for row, *_ in trials)])
+    return (
+        f"{len(rows)} ways to start a daemon, {len(trials)} runs of each kind: "
+        f"up, and told to be ready for the reason that the options give, in {up}; "
+        f"reloaded in {reloaded} of {len(reloads)}, in {moved} of them by another process in the place of the service; "
+        f"stopped inside the grace with status 0, and nobody killed, in {stopped} of {len(stops)}; "
+        f"stop commands that ended with status 0: {commands.count(0)} of {len(commands)}; "
+        f"the crash noticed within a second in {noticed}; processes left behind: {left}."
+    )
+
+
+PARTS = {
+    "counts": counts,
+    "results": results_table,
+    "options": options_table,
+    "steered counts": steered_counts,
+    "steered": steered_table,
+    "steering": steering_table,
+    "helped": helped_table,
+}
 
 
 def fill(document: str, rows: list[Recipe], results: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,11 +24,15 @@ RECIPES = [recipe for recipe in recipes.read() if recipe.image == "fast"]
 GRACE_S = 3
 """Of the tests; less than the default, because Apache's workers use all of it when they have lost their parent."""
 
-in_containers = [
-    pytest.mark.timeout_s(240),  # the first one builds the image
-    pytest.mark.parametrize("mode", trials.MODES),
-    pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name.replace(" ", "-")),
-]
+
+def in_containers(end: str) -> list[pytest.MarkDecorator]:
+    """Return the marks of the trials of a kind: stop, crash, reload."""
+    tried = [recipe for recipe in RECIPES if end in recipe.ci and (recipe.reload or end != "reload")]
+    return [
+        pytest.mark.timeout_s(240),  # the first one builds the image
+        pytest.mark.parametrize("mode", trials.MODES),
+        pytest.mark.parametrize("recipe", tried, ids=lambda recipe: recipe.name.replace(" ", "-")),
+    ]
 
 
 def why_not() -> str:
@@ -69,9 +73,22 @@ def seen() -> Iterator[witness.Witness]:
 def trial(recipe: recipes.Recipe, mode: str, image: str, seen: witness.Witness) -> Iterator[trials.Trial]:
     """Give the recipe's daemon, up under pyinit after its launcher has ended."""
     del seen  # it has to be there first
-    with trials.trial(recipe, mode, image, ("--grace", f"{GRACE_S}s")) as it:
+    options = () if recipe.steered else ("--grace", f"{GRACE_S}s")
+    with trials.trial(recipe, mode, image, options) as it:
         it.come_up()
         yield it
+
+
+def check_stop(trial: trials.Trial, seen: witness.Witness, ended: dict[str, Any]) -> None:
+    """Check what a stop came to: all has ended in time by itself, with the status that the recipe says."""
+    assert ended["seconds"] is not None
+    assert ended["seconds"] < GRACE_S
+    assert ended["reason"] == "signal"
+    assert ended["killed"] == []
+    assert ended["left"] == []
+    assert ended["status"] == trial.recipe.status
+    assert ended.get("command", 0) == 0
+    check_log(trial, seen)
 
 
 def check_log(trial: trials.Trial, seen: witness.Witness) -> None:
@@ -89,25 +106,31 @@ def check_log(trial: trials.Trial, seen: witness.Witness) -> None:
 class TestStop:
     """SIGTERM to pyinit."""
 
-    pytestmark = in_containers
+    pytestmark = in_containers("stop")
 
     def test_ends_everything_inside_the_grace(self, trial: trials.Trial, seen: witness.Witness) -> None:
-        """It is up after the launcher has ended; SIGTERM ends all of it, with nothing left and nothing killed."""
-        ended = trial.stop()
+        """It is up, and told to be, after the launcher has ended; SIGTERM ends all of it, and nothing is killed."""
+        check_stop(trial, seen, trial.stop())
 
-        assert ended["seconds"] is not None
-        assert ended["seconds"] < GRACE_S
-        assert ended["reason"] == "signal"
-        assert ended["killed"] == []
-        assert ended["left"] == []
-        assert ended["status"] == trial.recipe.status
-        check_log(trial, seen)
+
+class TestReload:
+    """SIGHUP to pyinit."""
+
+    pytestmark = in_containers("reload")
+
+    def test_is_one_and_keeps_the_service(self, trial: trials.Trial, seen: witness.Witness) -> None:
+        """SIGHUP reloads the service: it answers, and is who it was or who the recipe says; SIGTERM ends all of it."""
+        reloaded = trial.reload()
+
+        assert reloaded["refused"] == []
+        assert reloaded["status"] in {0, None}
+        check_stop(trial, seen, trial.stop())
 
 
 class TestCrash:
     """SIGKILL to the daemon."""
 
-    pytestmark = in_containers
+    pytestmark = in_containers("crash")
 
     def test_is_noticed_and_gives_137(self, trial: trials.Trial, seen: witness.Witness) -> None:
         """SIGKILL to the daemon is noticed within a second, ends what is left inside the grace, and gives 137."""

@@ -9,7 +9,7 @@ import os
 import re
 import signal
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from daemons import containers
 
@@ -52,6 +52,10 @@ class Trial:
     launcher_s: float | None = None
     """From pyinit's first record to the handover; None where the command stays in the foreground."""
     ready_s: float = 0.0
+    told: str = ""
+    """The reason that pyinit.ready gave; "" where nothing tells pyinit that the service is ready."""
+    told_s: float | None = None
+    """From main's start to that record, as it says."""
 
     # -- coming up ----------------------------------------------------------------------------------------------------
 
@@ -65,18 +69,44 @@ class Trial:
         except (RuntimeError, OSError) as error:
             self._fail(f"the container is gone: {error}")
         self.pyinit_host_pid = self._find_pyinit(namespace)
-        stays = self.recipe.stays and self.mode == PID1
-        handovers = self.output.events
-        if not stays:
-            if not containers.wait_until(lambda: bool(handovers("service.handover")), self.output, UP_S):
+        if not self.stays:
+            if not containers.wait_until(lambda: bool(self.output.events("service.handover")), self.output, UP_S):
                 self._fail("the launcher has not ended, or left nothing")
-            first, second = handovers("pyinit.started")[0], handovers("service.handover")[0]
+            first, second = self.output.events("pyinit.started")[0], self.output.events("service.handover")[0]
             self.launcher_s = told_at(second) - told_at(first)
         if not containers.wait_until(lambda: all(map(namespace.holds, self.recipe.ready)), self.output, UP_S):
             missing = [condition for condition in self.recipe.ready if not namespace.holds(condition)]
             self._fail(f"not ready: {', '.join(missing)}")
         self.ready_s = time.monotonic() - began
-        if containers.wait_until(lambda: bool(handovers("stop.begun")), self.output, STAY_S) or self.output.ended:
+        self._see_it_told()
+        if self.recipe.client:
+            self.container.execute_detached(self.recipe.client)
+            if not containers.wait_until(lambda: namespace.holds("file:/tmp/client"), self.output, UP_S):
+                self._fail("the client has not connected")
+        self._see_it_stay()
+
+    @property
+    def stays(self) -> bool:
+        """Whether the command stays in the foreground: main is the service, and there is no handover."""
+        return self.recipe.foreground or (self.recipe.stays and self.mode == PID1)
+
+    def _see_it_told(self) -> None:
+        """Wait for pyinit.ready, and for the reason that it must have, if it comes at all."""
+        self.told = self.recipe.told_ready_by(handover=not self.stays)
+        if not self.told:
+            return
+        if not containers.wait_until(lambda: bool(self.output.events("pyinit.ready")), self.output, UP_S):
+            self._fail("ready, and no pyinit.ready record")
+        record = self.output.events("pyinit.ready")[0]
+        if record["pyinit.reason"] != self.told:
+            self._fail(f"{record['message']}: the reason is not {self.told}")
+        self.told_s = record["pyinit.after_s"]
+
+    def _see_it_stay(self) -> None:
+        """Watch it for a moment: it must not end."""
+        if containers.wait_until(lambda: bool(self.output.events("stop.begun")), self.output, STAY_S):
+            self._fail("it did not stay up")
+        if self.output.ended:
             self._fail("it did not stay up")
 
     def _find_pyinit(self, namespace: containers.Namespace) -> int:
@@ -86,10 +116,69 @@ class Trial:
         told = self.output.events("pyinit.started")[0]["pyinit.pid"]
         return next(seen.host_pid for seen in namespace.processes() if seen.pid == told)
 
-    def _fail(self, what: str) -> None:
+    def _fail(self, what: str) -> NoReturn:
         said = "\n".join([*self.output.text[-15:], *(record["message"] for record in self.output.records[-10:])])
         msg = f"{self.recipe.name} ({self.mode}): {what}\n{said}"
         raise NotUpError(msg)
+
+    # -- reloading ----------------------------------------------------------------------------------------------------
+
+    def reload(self) -> dict[str, Any]:
+        """Ask for a reload with SIGHUP to pyinit; return what came of it. Raises NotUpError when it does not show.
+
+        `seconds` until it shows; `status` of the reload command, None without one; `moved`: another process is the
+        service now, as the recipe says; `refused`: the ports that do not take connections.
+        """
+        assert self.namespace is not None
+        namespace, before, service = self.namespace, self.namespace.processes(), self._service()
+        moves = self.mode in self.recipe.moves
+        commands = bool(self.recipe.option("--reload-command"))
+        said = len(self.output.events("service.notified"))
+
+        def shows(condition: str) -> bool:
+            kind, _, what = condition.partition(":")
+            if kind == "renewed":
+                return namespace.renewed(what, before)
+            if kind == "told":
+                heard = self.output.events("service.notified")[said:]
+                return any(record.get(f"pyinit.notify.{what}") for record in heard)
+            return namespace.holds(condition)
+
+        def is_over() -> bool:
+            now = self._find_service() if moves else None
+            moved = now is not None and now.pid != service.pid
+            return moved == moves and (not commands or bool(self._ended("reload")))
+
+        if early := [condition for condition in self.recipe.reload if shows(condition)]:
+            self._fail(f"would show a reload before there was one: {', '.join(early)}")
+        began = time.monotonic()
+        os.kill(self.pyinit_host_pid, signal.SIGHUP)
+        if not containers.wait_until(lambda: all(map(shows, self.recipe.reload)), self.output, UP_S):
+            missing = [condition for condition in self.recipe.reload if not shows(condition)]
+            self._fail(f"the reload does not show: {', '.join(missing)}")
+        seconds = time.monotonic() - began
+        if not containers.wait_until(is_over, self.output, UP_S):
+            self._fail("the reload command has not ended, or no other process is the service")
+        if not containers.wait_until(lambda: all(map(namespace.holds, self.recipe.ready)), self.output, UP_S):
+            self._fail("not ready after the reload")
+        refused = [port for port in self._ports() if not self.container.takes_connections(port)]
+        self._see_it_stay()
+        told, moved = self._ended("reload"), self._service().pid != service.pid
+        if moved != moves:
+            self._fail(f"the reload has {'' if moved else 'not '}put another process in the place of {service}")
+        return {
+            "seconds": round(seconds, 3),
+            "status": told[-1]["pyinit.exit.status"] if told else None,
+            "moved": moved,
+            "refused": refused,
+        }
+
+    def _ports(self) -> list[int]:
+        return [int(what) for kind, _, what in (one.partition(":") for one in self.recipe.ready) if kind == "tcp"]
+
+    def _ended(self, kind: str) -> list[dict[str, Any]]:
+        """Return the records of the ends of pyinit's own commands of a *kind*."""
+        return [record for record in self.output.events("command.ended") if record["pyinit.command.kind"] == kind]
 
     # -- ending -------------------------------------------------------------------------------------------------------
 
@@ -99,25 +188,49 @@ class Trial:
 
     def crash(self) -> dict[str, Any]:
         """Kill the daemon with SIGKILL; return what came of it."""
-        victim = self._daemon()
+        victim = self._service()
+        if self.recipe.revives:
+            return self._revived(victim)
         result = self._end(victim.host_pid, signal.SIGKILL)
         result["victim"] = victim.name
         return result
 
-    def _daemon(self) -> containers.Seen:
-        """Return the process that is the service: the one that the recipe names, or the first successor, or main."""
+    def _revived(self, victim: containers.Seen) -> dict[str, Any]:
+        """Kill the *victim*, which somebody starts again; return what came of it, and of a stop after that."""
         assert self.namespace is not None
+        namespace, known = self.namespace, len(self.output.events("service.identified"))
+        at = time.time()
+        os.kill(victim.host_pid, signal.SIGKILL)
+        if not containers.wait_until(lambda: len(self.output.events("service.identified")) > known, self.output, UP_S):
+            self._fail("no other process became the service after the crash")
+        told = self.output.events("service.identified")[-1]
+        if told.get("pyinit.previous") != str(victim):
+            self._fail(f"{told['message']}: not in the place of {victim}")
+        if not containers.wait_until(lambda: all(map(namespace.holds, self.recipe.ready)), self.output, UP_S):
+            self._fail("not ready after the crash")
+        self._see_it_stay()
+        return {**self.stop(), "victim": victim.name, "noticed_s": round(told_at(told) - at, 3), "revived": True}
+
+    def _service(self) -> containers.Seen:
+        """Return the process that is the service; raises NotUpError when it is not there."""
+        found = self._find_service()
+        if found is None:
+            self._fail("who is the service is not there")
+        return found
+
+    def _find_service(self) -> containers.Seen | None:
+        """Return the process that was proven last; else the successor that the recipe names, the first one, or main."""
+        assert self.namespace is not None
+        there = {seen.pid: seen for seen in self.namespace.processes() if seen.state != "Z"}
+        proven = [record["process.pid"] for record in self.output.events("service.identified")]
         told = [*self.output.events("service.handover"), *self.output.events("service.inherited")]
         names = [name for record in told for name in record["pyinit.successors"]]
         numbers = [int(match[1]) for name in names if (match := re.search(r"\[(\d+)\]$", name))]
         if not told:
             numbers = [self.output.events("pyinit.started")[0]["process.pid"]]
-        there = {seen.pid: seen for seen in self.namespace.processes() if seen.state != "Z"}
-        daemons = [there[number] for number in numbers if number in there]
+        daemons = [there[number] for number in [*proven[-1:], *numbers] if number in there]
         named = [seen for seen in daemons if self.recipe.daemon and seen.name.startswith(self.recipe.daemon)]
-        if not daemons:
-            self._fail(f"none of the successors {numbers} is there")
-        return (named or daemons)[0]
+        return next(iter(named or daemons), None)
 
     def _end(self, host_pid: int, signo: signal.Signals) -> dict[str, Any]:
         """Send *signo* to *host_pid*, wait for pyinit's end, and return what was seen and what the log says."""
@@ -146,6 +259,7 @@ class Trial:
             "escalated": self._named("stop.escalated"),
             "killed": self._named("stop.killing"),
             "left": left,
+            **({"command": self._ended("stop")[-1]["pyinit.exit.status"]} if self._ended("stop") else {}),
         }
 
     def _named(self, event: str) -> list[str]:
@@ -153,9 +267,15 @@ class Trial:
         return [name.partition("[")[0] for record in self.output.events(event) for name in record["pyinit.processes"]]
 
     def _left(self, namespace: containers.Namespace) -> list[str]:
-        """Return who is left in the container besides its idle PID 1, at the moment of pyinit's end."""
+        """Return who is left in the container besides its idle PID 1, at the moment of pyinit's end.
+
+        Who has no parent in there was brought by the engine.
+        """
         mine = {namespace.init_host_pid, self.pyinit_host_pid}
-        return [f"{seen} {seen.state}" for seen in namespace.processes() if seen.host_pid not in mine]
+        there = namespace.processes()
+        parents = {seen.host_pid for seen in there}
+        left = [seen for seen in there if seen.host_pid not in mine and seen.parent_host_pid in parents]
+        return [f"{seen} {seen.state}" for seen in left]
 
     # -- the log ------------------------------------------------------------------------------------------------------
 
@@ -175,10 +295,15 @@ class Trial:
             problems.append(f"an end is told twice: {sorted(ends)}")
         if len(ends) != records[-1]["pyinit.totals.reaped"]:
             problems.append(f"{len(ends)} reap records, but pyinit.exited counts {records[-1]['pyinit.totals.reaped']}")
-        problems += [
-            f"{record['event.name']}: {record['message']}" for record in records if record["severity"] == "error"
-        ]
+        problems += [f"{record['event.name']}: {record['message']}" for record in records if is_a_problem(record)]
         return problems
+
+
+def is_a_problem(record: dict[str, Any]) -> bool:
+    """Tell whether a record says of a run that should go well that something did not."""
+    if record["event.name"] == "command.ended":
+        return bool(record["pyinit.exit.status"])
+    return record["severity"] == "error" or record["event.name"] in {"service.refused", "pyinit.degraded"}
 
 
 def told_at(record: dict[str, Any]) -> float:

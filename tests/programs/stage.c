@@ -4,9 +4,15 @@
  *   pid1           COMMAND is PID 1 of a new PID namespace with a /proc of its own; this process waits for it
  *   userns         make the namespace inside a new user namespace (for a test runner without privileges)
  *   no-proc        hide /proc: an empty, read-only file system lies over it
+ *   outer-proc     with pid1: /proc stays that of the outer PID namespace
+ *   hidepid        /proc shows a user without privileges his own processes only (hidepid=2, proc(5))
+ *   pid_max=N      with pid1: the new PID namespace has no numbers from N on (at least 301; exits 77 before Linux 6.14)
+ *   fuse=FD:PATH   a FUSE is mounted on PATH; FD is /dev/fuse, held open by who answers it (or does not)
  *   read-only      the root file system is read-only
  *   reveal=A:B     folder A is closed to others: show them folder B below it, and nothing else of A
  *   uid=N          become this user and group without any capability, and set no_new_privs
+ *   new-privs      with uid: do not set no_new_privs, so that set-user-ID programs work
+ *   drop=N         give up this capability for good (its number, capability.h)
  *   block=N        block this signal          block-all   block everything that can be blocked
  *   ignore=N       ignore this signal         close=FD    close this descriptor
  *   nofile=N       RLIMIT_NOFILE              nproc=N     RLIMIT_NPROC
@@ -17,6 +23,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <grp.h>
 #include <signal.h>
 
@@ -91,10 +98,34 @@ static void reveal(char **options)
     }
 }
 
+/* Before Linux 6.14 the limit is one for the whole machine, and a write from a namespace would change that. */
+static void limit_pids(const char *value)
+{
+    struct utsname kernel;
+    int major = 0, minor = 0;
+    uname(&kernel);
+    sscanf(kernel.release, "%d.%d", &major, &minor);
+    if (major < 6 || (major == 6 && minor < 14))
+        _exit(77);
+    put("/proc/sys/kernel/pid_max", value);
+}
+
+static void mount_fuse(const char *value)
+{
+    char options[128];
+    const char *path = strchr(value, ':');
+    int fd = atoi(value);
+    snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other", fd);
+    if (mount("pyinit-test", path + 1, "fuse", MS_NOSUID | MS_NODEV, options) == -1)
+        fail("mount FUSE");
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
 int main(int argc, char **argv)
 {
     bool pid1 = false, userns = false, no_proc = false, read_only = false, mounts = false;
-    const char *value, *cwd = NULL;
+    bool outer_proc = false, hidepid = false, new_privs = false;
+    const char *value, *cwd = NULL, *pid_max = NULL, *fuse = NULL;
     int uid = -1, last = 1, go[2];
     char byte = 0;
     for (; last < argc && strcmp(argv[last], "--") != 0; last++) {
@@ -106,6 +137,17 @@ int main(int argc, char **argv)
             userns = true;
         else if (has(argv[last], "no-proc", &value))
             no_proc = true;
+        else if (has(argv[last], "outer-proc", &value))
+            outer_proc = true;
+        else if (has(argv[last], "hidepid", &value))
+            hidepid = mounts = true;
+        else if (has(argv[last], "pid_max", &value))
+            pid_max = value;
+        else if (has(argv[last], "fuse", &value)) {
+            fuse = value;
+            mounts = true;
+        } else if (has(argv[last], "new-privs", &value))
+            new_privs = true;
         else if (has(argv[last], "read-only", &value))
             read_only = true;
         else if (has(argv[last], "reveal", &value))
@@ -158,12 +200,19 @@ int main(int argc, char **argv)
         if (read(go[0], &byte, 1) != 1)
             fail("go");
         close(go[0]);
-        if (!no_proc && mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == -1)
+        if ((!no_proc || pid_max) && !outer_proc &&
+            mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == -1)
             fail("mount /proc");
+        if (pid_max)
+            limit_pids(pid_max);
     } else if (report_fd >= 0) {
         dprintf(report_fd, "pid %d\n", getpid());
     }
     reveal(argv + 1);
+    if (fuse)
+        mount_fuse(fuse);
+    if (hidepid && mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "hidepid=2") == -1)
+        fail("mount /proc with hidepid=2");
     if (no_proc && mount("tmpfs", "/proc", "tmpfs", MS_RDONLY, NULL) == -1)
         fail("hide /proc");
     if (read_only && mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) == -1)
@@ -184,6 +233,9 @@ int main(int argc, char **argv)
         } else if (has(argv[i], "odd-env", &value)) {
             static char *odd[] = {"TWICE=1", "no equals sign", "TWICE=2", "=empty name", "PATH=/usr/bin:/bin", NULL};
             environ = odd;
+        } else if (has(argv[i], "drop", &value)) {
+            if (prctl(PR_CAPBSET_DROP, atoi(value), 0, 0, 0) == -1)
+                fail("PR_CAPBSET_DROP");
         }
     if (uid >= 0) {
         if ((geteuid() == 0 && setgroups(0, NULL) == -1 && !userns) || setresgid((gid_t)uid, (gid_t)uid, (gid_t)uid) == -1)
@@ -192,7 +244,7 @@ int main(int argc, char **argv)
             prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
         if (setresuid((uid_t)uid, (uid_t)uid, (uid_t)uid) == -1)
             fail("setresuid");
-        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
+        if (!new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
             fail("no_new_privs");
         if (pid1)
             prctl(PR_SET_PDEATHSIG, SIGKILL); /* a change of user clears it */

@@ -45,11 +45,19 @@ REAPED = "process.reaped"
 ADOPTED = "process.adopted"
 HANDOVER = "service.handover"
 INHERITED = "service.inherited"
+IDENTIFIED = "service.identified"
+REFUSED = "service.refused"
+NOTIFIED = "service.notified"
+READY = "pyinit.ready"
 FORWARDED = "signal.forwarded"
 STOPPING = "stop.begun"
 REPEATED = "stop.repeated"
 ESCALATED = "stop.escalated"
+EXTENDED = "stop.extended"
 KILLING = "stop.killing"
+COMMAND_STARTED = "command.started"
+COMMAND_OUTPUT = "command.output"
+COMMAND_ENDED = "command.ended"
 DEGRADED = "pyinit.degraded"
 SPAWN_FAILED = "spawn.failed"
 UNKNOWN_VARIABLE = "config.unknown_variable"
@@ -343,6 +351,8 @@ class Run:
         if self.killed_by_test or self.may_drop:
             return
         owed = witness.owed(seen, self.pid)
+        if self.own_children:  # without /proc pyinit forks to learn numbers; what it forks is not of the command
+            owed = [one for one in owed if one.parent != self.pid or one.status]
         if not self.all_reaps:
             total = records[-1]["pyinit.totals.reaped"]
             assert len(owed) <= total <= len(seen), (
@@ -351,8 +361,6 @@ class Run:
             return
         if any(record["event.name"] == SPAWN_FAILED for record in records):
             owed = []  # the child that could not execute the command never was a process of the command
-        if self.own_children:  # without /proc pyinit forks to learn numbers; what it forks is not of the command
-            owed = [one for one in owed if one.parent != self.pid or one.status]
         if self.mode in {PID1, PID1_USER}:
 
             def of_witness(one: witness.Seen) -> object:

@@ -120,38 +120,51 @@ class Witness:
             os.close(self._stop_w)
             self._socket.close()
 
-    def below(self, top: int) -> tuple[list[Seen], int | None]:
+    def below(self, top: int) -> tuple[list[Seen], int | None]:  # noqa: C901  # one story, told event by event
         """Return what came to be below `top` (or came to it at its end), and the wait status of `top`.
 
         A process that was never below `top` but had it as its parent when it ended is in the list too (foreign).
         """
         self.stop()
-        living: dict[int, Seen] = {}
+        below: dict[int, Seen] = {}  # by number, until the number is somebody else's
         strangers: dict[int, int] = {}
+        threads: dict[int, int] = {}  # how many of a process have not ended, the first one included
         found: list[Seen] = []
         top_status = None
+        over = False
         for event in self._events:
             what = _WHAT.unpack_from(event, _OFFSET)[0]
             if what == EVENT_FORK:
                 _, parent, task, child = _FORK.unpack_from(event, _OFFSET + _WHAT.size)
                 if task != child:  # a thread
+                    threads[child] = threads.get(child, 1) + 1
                     continue
-                if parent == top or parent in living:
-                    living[child] = Seen(child, parent)
-                    found.append(living[child])
+                threads[child] = 1
+                if child == top:  # the number begins to mean pyinit; or it did, and now means somebody else
+                    over = top_status is not None
+                    if not over:
+                        below.clear()
+                        strangers.clear()
+                        found.clear()
+                    continue
+                if (parent == top and not over) or parent in below:
+                    below[child] = Seen(child, parent)
+                    found.append(below[child])
                 else:
                     strangers[child] = parent
+                    below.pop(child, None)
             elif what == EVENT_EXIT:
-                task, pid, status, _, _, parent = _EXIT.unpack_from(event, _OFFSET + _WHAT.size)
-                if task != pid:
+                _, pid, status, _, _, parent = _EXIT.unpack_from(event, _OFFSET + _WHAT.size)
+                threads[pid] = threads.get(pid, 1) - 1
+                if threads[pid] > 0:  # the others go on, and may fork
                     continue
-                if pid == top:
+                if pid == top and not over:
                     # No end of the story: a process tells its end after its parent could reap it, so that the last
                     # ends below `top` may be heard after that of `top`.
                     top_status = status
                     continue
-                seen = living.pop(pid, None)
-                if seen is None and parent == top:
+                seen = below.get(pid)
+                if seen is None and parent == top and not over:
                     seen = Seen(pid, strangers.get(pid, 0))
                     found.append(seen)
                 if seen is not None:

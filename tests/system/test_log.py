@@ -12,7 +12,7 @@ import pytest
 
 from support import schema
 from support.programs import program
-from support.run import ADOPTED, DROPPED, EXITED, HANDOVER, KILLING, REAPED, STARTED, STOPPING, SUBREAPER
+from support.run import ADOPTED, DROPPED, EXITED, HANDOVER, KILLING, READY, REAPED, STARTED, STOPPING, SUBREAPER
 from support.waiting import Lines
 
 if TYPE_CHECKING:
@@ -29,13 +29,13 @@ SERVE = ("serve", "0")
 
 
 def test_healthy_life_is_a_handful_of_lines(pyinit: Start) -> None:
-    """At the default level: start, adoption, handover, stop, exit; no line for a good end."""
+    """At the default level: start, adoption, handover, readiness, stop, exit; no line for a good end."""
     run = pyinit(program("double_fork"), "after", program("serve"), "0", log_options=INFO)
     run.out.wait("ready")
-    run.wait_for(HANDOVER)
+    run.wait_for(READY)
     run.stop()
-    assert set(run.log.names()) == {STARTED, ADOPTED, HANDOVER, STOPPING, EXITED}
-    assert len(run.log.names()) == 5
+    assert set(run.log.names()) == {STARTED, ADOPTED, HANDOVER, READY, STOPPING, EXITED}
+    assert len(run.log.names()) == 6
 
 
 def test_log_reaps(pyinit: Start) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
-from support.needs import cannot
 from support.programs import program
 from support.run import (
     ADOPTED,
@@ -17,13 +15,11 @@ from support.run import (
     EXITED,
     HANDOVER,
     KILLING,
-    PID1,
     PID1_USER,
     PLAIN_USER,
     REAPED,
     REPEATED,
     STOPPING,
-    SUBREAPER,
 )
 
 if TYPE_CHECKING:
@@ -272,19 +268,6 @@ def test_fork_treadmill(pyinit: Start, width: int, limit: int) -> None:
     run.finish()
     assert run.seconds < 0.3 + SLACK_S
     assert not run.out.all("over"), "a chain has ended by itself"
-
-
-@pytest.mark.modes(SUBREAPER, PID1)
-@pytest.mark.invariant(2)
-def test_nested_pid_namespace(pyinit: Start) -> None:
-    """The init of a PID namespace below us is a descendant like any other."""
-    if subprocess.run([program("nested"), "probe"], check=False, capture_output=True).returncode:
-        cannot("no PID namespace can be made")
-    run = pyinit(program("nested"), "3", options=["--grace", "400ms"])
-    run.out.wait("ready")
-    run.out.wait("nested init")
-    assert run.stop() == 128 + signal.SIGKILL
-    assert run.seconds < 0.4 + SLACK_S
 
 
 def test_many_that_obey_end_at_once(pyinit: Start) -> None:

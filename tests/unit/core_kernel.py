@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pyinit.core.events import View
 from pyinit.core.model import EXITED, KILLED, SIGCONT, SIGKILL, End, Process, Usage
-from pyinit.kernel import DENIED, EPERM, GONE, SENT, NoChildren
+from pyinit.kernel import DENIED, EAGAIN, EPERM, GONE, SENT, NoChildren
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,7 +22,8 @@ SIGCHLD = 17
 CALL_S = 20e-6
 CALLS = 20_000
 TICKS_PER_S = 100
-MOST_PIDS = 20
+# PIDs are 2 to this; when half of them are taken no more processes should be made.
+MOST_PIDS = 28
 
 
 class Task:
@@ -38,8 +39,10 @@ class Task:
         self.foreign: bool = parent.foreign if parent else True
         self.denies: bool = parent.denies if parent else False  # another user's: a signal gives EPERM
         self.ignored: set[int] = set(parent.ignored) if parent else set()
+        self.hidden: bool = parent.hidden if parent else False  # /proc does not show it (hidepid=)
         self.stuck = False  # in the D state: SIGKILL waits
         self.subreaper = False
+        self.command = ""  # which of pyinit's own commands it is
         self.moved = False  # has changed its process group
         self.answer = "later"  # to a stop signal that it does not ignore: "later", "dies" or "exits"
         self.end: End | None = None
@@ -57,7 +60,15 @@ class Task:
     @property
     def identity(self) -> tuple[int, int]:
         """What the core knows it by."""
-        return (self.pid, self.ticks)
+        return (self.pid, 0 if self.hidden else self.ticks)
+
+    @property
+    def root(self) -> Task:
+        """The one of its line that is a child of pyinit; the eldest of a stranger's line."""
+        task = self
+        while task.parent is not None and task.parent.parent is not None:
+            task = task.parent
+        return task
 
     def below(self) -> Iterator[Task]:
         """Yield every descendant."""
@@ -67,6 +78,13 @@ class Task:
 
     def __repr__(self) -> str:
         return f"Task({self.pid}, {self.end or 'alive'})"
+
+
+class Handle:
+    """A descriptor that means one process for good."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
 
 
 class Kernel:
@@ -83,7 +101,10 @@ class Kernel:
         self.races: list[tuple[int, Callable[[], None]]] = []
         self.dead_children: list[Task] = []
         self.reaped: list[Task] = []
+        self.ever: list[Task] = []  # all that there have been
+        self.to_all: list[int] = []  # the signals that went to everybody in the namespace
         self.stops: list[str] = []  # what pyinit has stopped: "self" or its "job"
+        self.handles: set[Handle] = set()
         self.stopped_children: dict[int, int] = {}  # by PID: the signal that has stopped a child, until it is asked for
         self._numbers = itertools.cycle(range(2, MOST_PIDS))
         self._ended = ended
@@ -102,19 +123,23 @@ class Kernel:
     @property
     def full(self) -> bool:
         """True when no more processes should be made."""
-        return len(self.table) > MOST_PIDS // 2
+        return len(self._taken) > MOST_PIDS // 2
+
+    @property
+    def _taken(self) -> set[int]:
+        """The numbers that mean a process, a process group or a session."""
+        return {number for task in self.table.values() for number in (task.pid, task.pgid, task.sid)}
 
     def fork(self, parent: Task | None) -> Task:
         """Make a child; without a parent, a process that comes from outside."""
-        used = set(self.table)
-        for task in self.table.values():
-            used |= {task.pgid, task.sid}
-        pid = next(number for number in self._numbers if number not in used)
+        taken = self._taken
+        pid = next(number for number in itertools.islice(self._numbers, MOST_PIDS) if number not in taken)
         last = [task.ticks for task in self.reaped if task.pid == pid]
         if last and last[-1] >= int(self.now * TICKS_PER_S):
             self.now += 1 / TICKS_PER_S  # no kernel goes through all numbers within a tick
         task = Task(pid, parent, self.now)
         self.table[pid] = task
+        self.ever.append(task)
         self.now += CALL_S
         return task
 
@@ -201,11 +226,15 @@ class Kernel:
         """Return what stands in for the module pyinit.kernel."""
         return SimpleNamespace(
             DENIED=DENIED,
+            EAGAIN=EAGAIN,
             EPERM=EPERM,
             GONE=GONE,
             SENT=SENT,
             NoChildren=NoChildren,
-            close=lambda _task: None,
+            close=self.handles.remove,
+            exists=self.exists,
+            is_child=self.is_child,
+            is_alive=self.is_alive,
             is_zombie=lambda pid: self.peek_at(pid) is not None,
             peek=self.peek,
             peek_at=self.peek_at,
@@ -248,11 +277,28 @@ class Kernel:
             raise NoChildren
         return next(((child.pid, child.end) for child in self.pyinit.children if child.end), None)
 
+    def is_alive(self, pid: int) -> bool:
+        """Say whether this is a child of pyinit that lives."""
+        self.call()
+        task = self.table.get(pid)
+        return task is not None and task.parent is self.pyinit and task.end is None
+
     def peek_at(self, pid: int) -> End | None:
         """Do the same for one child."""
         self.call()
         task = self.table.get(pid)
         return task.end if task is not None and task.parent is self.pyinit else None
+
+    def exists(self, pid: int) -> bool:
+        """Say whether any process has this PID."""
+        self.call()
+        return pid in self.table
+
+    def is_child(self, pid: int) -> bool:
+        """Say whether a PID is a child of pyinit that has not been reaped."""
+        self.call()
+        task = self.table.get(pid)
+        return task is not None and task.parent is self.pyinit
 
     def stopped(self, pid: int) -> int | None:
         """Do what waitid(2) does with WSTOPPED: the signal that has stopped a child, once."""
@@ -296,20 +342,29 @@ class Kernel:
         """Do what kill(2) does with -1: nobody is left out but who may not be signalled."""
         self.call()
         assert self.pid1, "kill(-1) by a process that is not the init of its PID namespace"
+        self.to_all.append(signo)
         for task in [task for task in self.table.values() if task is not self.pyinit]:
             self._deliver(task, signo)
         return SENT
 
-    def pidfd(self, pid: int) -> Task | None:
-        """Do what pidfd_open(2) does; the task itself serves as the descriptor."""
+    def pidfd(self, pid: int) -> Handle | None:
+        """Do what pidfd_open(2) does."""
         self.call()
-        return self.table.get(pid)
+        task = self.table.get(pid)
+        if task is None:
+            return None
+        handle = Handle(task)
+        self.handles.add(handle)
+        return handle
 
-    def send_pidfd(self, task: Task, signo: int) -> str:
-        """Do what pidfd_send_signal(2) does; the target must be below pyinit."""
+    def send_pidfd(self, handle: Handle, signo: int) -> str:
+        """Do what pidfd_send_signal(2) does; the target must be below pyinit, unless it is only looked for."""
         self.call()
+        task = handle.task
         if self.table.get(task.pid) is not task:
             return GONE
+        if signo == 0:
+            return DENIED if task.denies else SENT
         assert task in self.pyinit.below(), f"signal {signo} goes to {task}, a stranger"
         return self._deliver(task, signo)
 
@@ -328,17 +383,21 @@ class Proc:
         return [task.pid for task in self._kernel.pyinit.children]
 
     def describe(self, pid: int) -> Process | None:
-        """Describe a process, a zombie too."""
+        """Describe a process, a zombie too; None when it is gone or hidden."""
         self._kernel.call()
         task = self._kernel.table.get(pid)
-        return None if task is None else self._describe(task)
+        return None if task is None or task.hidden else self._describe(task)
 
     def child(self, pid: int) -> Process:
         """Describe a child of pyinit."""
         process = self.describe(pid)
-        assert process is not None, f"{pid} has been reaped"
+        task = self._kernel.table.get(pid)
+        assert task is not None, f"{pid} has been reaped"
+        assert task.parent is self._kernel.pyinit, f"{task} is no child"
+        if process is None:
+            return Process(pid, ppid=self._kernel.pyinit.pid, pgid=task.pgid, sid=task.sid, alive=task.alive)
         if process.alive:
-            process.foreign = self._kernel.table[pid].foreign
+            process.foreign = task.foreign
         return process
 
     def same(self, process: Process) -> bool:
@@ -352,12 +411,23 @@ class Proc:
             return None
         task = self._kernel.table[process.pid]
         bits = sum(1 << (signo - 1) for signo in task.ignored)
-        return View(self._describe(task), bits, [self._describe(child) for child in task.children])
+        return View(self._describe(task), bits, [self._describe(child) for child in task.children if not child.hidden])
 
-    def walk(self) -> list[Process]:
-        """List every descendant."""
+    def walk(self, late: Callable[[], bool]) -> tuple[list[Process], bool]:
+        """List every descendant that is not hidden, and say whether nobody can be."""
         self._kernel.call()
-        return [self._describe(task) for task in self._kernel.pyinit.below()]
+        found: list[Process] = []
+        complete = True
+        tasks = [] if late() else list(self._kernel.pyinit.children)
+        for task in tasks:
+            if not task.hidden:
+                found.append(self._describe(task))
+                tasks += task.children
+            else:
+                complete = False
+                if task.parent is self._kernel.pyinit:
+                    found.append(self.child(task.pid))
+        return found, complete
 
     def _describe(self, task: Task) -> Process:
         return Process(

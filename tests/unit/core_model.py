@@ -11,21 +11,48 @@ checks the phase, and that no deadline is set; `is stopping until 2.5` checks bo
 process 20 before it is first named. `signal TSTP typed` comes from the kernel, other signals come
 from process 7. Main is process 10, leader of its group and session; the first history that a machine is given begins
 with its start, or with `paused`: then there is no main.
+
+Who is the service:
+
+    claim 40 below 20        the PID file names 40, which hangs below the root 20; without `below` a child of pyinit
+    claim no is empty        the PID file is not believed, and why
+    located 40 below 30      the answer to `locate`; `located no has ended`, and `by notify` where MAINPID= named it
+    notify 20 READY=1 STATUS=up claims 40 below 20
+                             a message of 20, and what its MAINPID comes to; `claims no has ended`
+    notify - READY=1 refused its sender has ended
+    gone 40                  the service, which is no child, has ended
+    command stop 90          a command runs as 90; `command stop fails 11`: there is none, for an errno
+
+A stop that begins is passed on (STOPPING=1), and so is readiness that the service has not told by itself (READY=1).
+What a command has written is read before its end is told. All that is checked each time and not written.
 """
 
 from __future__ import annotations
 
+import itertools
+from copy import copy
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from pyinit.core import actions, events
-from pyinit.core.actions import Report
+from pyinit.core.actions import PassOn, ReadOutput, Report
 from pyinit.core.machine import STARTING, Machine
-from pyinit.core.model import DUMPED, EXITED, KERNEL, KILLED, End, Policy, Process
+from pyinit.core.model import (
+    DUMPED,
+    EXITED,
+    FROM_NOTIFY,
+    FROM_PID_FILE,
+    KERNEL,
+    KILLED,
+    Claim,
+    End,
+    Policy,
+    Process,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pyinit.core.actions import Action
 
@@ -37,6 +64,7 @@ SIGNALS = {
     "USR1": 10,
     "USR2": 12,
     "TERM": 15,
+    "SEGV": 11,
     "CHLD": 17,
     "CONT": 18,
     "STOP": 19,
@@ -48,6 +76,10 @@ SIGNALS = {
 }
 NAMES = {number: name for name, number in SIGNALS.items()}
 MAIN = 10
+# What the log calls a claim of the PID file.
+PID_FILE = "/run/x.pid"
+# What is passed on with a record, each time.
+PASSED_ON = {"stop.begun": {"STOPPING": "1"}, "pyinit.ready": {"READY": "1"}}
 # Histories count seconds from here: a time of 0 means nothing to the core.
 EPOCH_S = 1000.0
 
@@ -75,7 +107,7 @@ class History:
         while lines:
             line = lines.pop(0)
             while lines and lines[0].startswith("->"):
-                line += " ; " + lines.pop(0)[2:]
+                line += (" ; " if "->" in line else " -> ") + lines.pop(0)[2:]
             self._line(line)
 
     def tell(self, *lines: str) -> None:
@@ -114,7 +146,7 @@ class History:
                 pass
         if not event_words:
             return
-        told = [describe(action) for action in self.actions(*event_words)]
+        told = describe_all(self.actions(*event_words))
         wanted_actions = [action.strip() for action in expected.split(";") if action.strip()]
         assert told == wanted_actions, f"{line}\n  told   {'; '.join(told)}\n  wanted {'; '.join(wanted_actions)}"
 
@@ -143,10 +175,61 @@ class History:
             "childless": lambda: events.Settled(childless=True),
             "time-up": events.TimeUp,
             "inspected": lambda: events.Inspected([self._view(word) for word in rest]),
-            "walked": lambda: events.Walked([self.process(word) for word in rest]),
+            "walked": lambda: events.Walked(
+                [self.process(word) for word in rest if word != "hidden"], complete="hidden" not in rest
+            ),
             "denied": lambda: events.Undeliverable(self.process(rest[0]), SIGNALS[rest[1]], 1),
+            "claim": lambda: events.Claimed(self._claim(FROM_PID_FILE, rest, PID_FILE)),
+            "located": lambda: events.Located(self._located(rest)),
+            "notify": lambda: self._notified(rest),
+            "gone": lambda: events.ServiceGone(self.process(rest[0])),
+            "command": lambda: self._command(*rest),
         }
         return make[kind]()
+
+    def _claim(self, source: str, words: Sequence[str], text: str) -> Claim:
+        """Make a claim of `40`, `40 below 20` or `no is empty`; like the shell's, it brings descriptions of its own."""
+        match words:
+            case ["no", *reason]:
+                return Claim(source, text=text, reason=" ".join(reason))
+            case [pid, "below", root]:
+                return Claim(source, self._again(pid), root=self._again(root), text=text)
+            case [pid]:
+                return Claim(source, self._again(pid), text=text)
+        pytest.fail(f"no claim: {words}")
+
+    def _again(self, word: str) -> Process:
+        """Describe a process once more."""
+        return copy(self.process(word))
+
+    def _located(self, words: Sequence[str]) -> Claim:
+        source = FROM_NOTIFY if list(words[-2:]) == ["by", "notify"] else FROM_PID_FILE
+        return self._claim(source, [*words[:-2]] if source == FROM_NOTIFY else words, "")
+
+    def _notified(self, words: Sequence[str]) -> events.Notified:
+        sender, *rest = words
+        said = list(itertools.takewhile(lambda word: "=" in word, rest))
+        rest = rest[len(said) :]
+        fields = dict(word.split("=", 1) for word in said)
+        process = None if sender == "-" else self.process(sender)
+        match rest:
+            case ["claims", *claim]:
+                text = f"MAINPID={fields.get('MAINPID', '')}"
+                return events.Notified(process, fields, claim=self._claim(FROM_NOTIFY, claim, text))
+            case ["refused", *reason]:
+                return events.Notified(process, fields, reason=" ".join(reason))
+        assert not rest, f"no message: {words}"
+        return events.Notified(process, fields)
+
+    def _command(self, kind: str, *rest: str) -> events.CommandStarted:
+        match rest:
+            case ["fails", errno]:
+                return events.CommandStarted(kind, None, int(errno))
+            case [pid]:
+                process = self.process(pid)
+                process.sid = process.pgid = process.pid
+                return events.CommandStarted(kind, process)
+        pytest.fail(f"no start of a command: {rest}")
 
     def _view(self, word: str) -> events.View:
         """Make a view of `20`, `20!INT,TERM` (it ignores these) or `20!TERM>30,31` (and has these children)."""
@@ -186,6 +269,28 @@ def describe_process(pid: int, given: Sequence[str]) -> Process:
     return process
 
 
+def describe_all(wanted: Sequence[Action]) -> list[str]:
+    """Say in words what actions ask for; check what belongs to a record and is not written."""
+    told: list[str] = []
+    left = list(wanted)
+    output: Process | None = None
+    while left:
+        action = left.pop(0)
+        if isinstance(action, ReadOutput):
+            output = action.process
+            continue
+        told.append(describe(action))
+        if isinstance(action, Report) and action.event == "command.ended":
+            assert output is action.facts["process"], "a command's end is told before what it has written"
+            output = None
+        if isinstance(action, Report) and action.facts.get("reason") != FROM_NOTIFY and action.event in PASSED_ON:
+            behind = left.pop(0) if left else None
+            assert isinstance(behind, PassOn), f"{told[-1]} is not passed on"
+            assert behind.fields == PASSED_ON[action.event]
+    assert output is None, "output is read that no end follows"
+    return told
+
+
 def describe(action: actions.Action) -> str:  # noqa: C901, PLR0911, PLR0912  # a line for each kind
     """Say in words what an action asks for."""
     match action:
@@ -209,6 +314,19 @@ def describe(action: actions.Action) -> str:  # noqa: C901, PLR0911, PLR0912  # 
             return f"inspect {_pids(action.processes)}"
         case actions.Walk():
             return "walk"
+        case actions.ReadPidFile():
+            return "read file"
+        case actions.Locate():
+            return _join("locate", action.process.pid, "by notify" if action.source == FROM_NOTIFY else "")
+        case actions.Follow():
+            return f"follow {action.process.pid}"
+        case actions.PassOn():
+            return _join("pass on", *_assignments(action.fields))
+        case actions.ReadOutput():
+            return f"read output {action.process.pid}"
+        case actions.RunCommand():
+            signal = NAMES.get(action.signo, "-")
+            return _join("run", action.kind, _pid(action.service) or "-", signal, f"{action.left_s:g}")
         case actions.Reap():
             return _join("reap", action.process.pid, action.role, action.end.status, action.severity)
         case actions.Report():
@@ -233,7 +351,16 @@ def _pid(process: object) -> int | None:
     return process.pid if isinstance(process, Process) else None
 
 
-def _facts(event: str, facts: dict[str, object]) -> list[object]:  # noqa: C901, PLR0911  # a line for each event
+def _assignments(fields: object) -> list[str]:
+    return [f"{name}={value}" for name, value in cast("Mapping[str, str]", fields).items()]
+
+
+def _with(word: str, process: object) -> str:
+    """Return `below 20`, or nothing without a process."""
+    return f"{word} {process.pid}" if isinstance(process, Process) else ""
+
+
+def _facts(event: str, facts: dict[str, object]) -> list[object]:  # noqa: C901, PLR0911, PLR0912  # a line for each event
     """Pick the facts of a record that a history states."""
     match event:
         case "process.adopted":
@@ -248,13 +375,30 @@ def _facts(event: str, facts: dict[str, object]) -> list[object]:  # noqa: C901,
         case "signal.undeliverable":
             return [_pid(facts["process"]), NAMES[cast("int", facts["signal"])]]
         case "stop.begun":
-            return [facts["reason"], NAMES[cast("int", facts["stop_signal"])]]
+            command = "command" if facts["command"] else ""
+            return [facts["reason"], NAMES[cast("int", facts["stop_signal"])], command]
         case "stop.repeated":
             return [NAMES[cast("int", facts["signal"])]]
         case "stop.escalated" | "stop.killing":
             return [_pids(facts["processes"])]
         case "stop.unkillable":
             return [_pid(facts["process"]), facts["reason"]]
+        case "stop.extended":
+            limited = "limited" if facts["limited"] else ""
+            return [f"{facts['asked_s']:g}", "to", f"{facts['until_s']:g}", limited]
+        case "pyinit.ready":
+            return [facts["reason"], _pid(facts["process"])]
+        case "service.identified":
+            ties = _with("below", facts["root"]), _with("after", facts["previous"])
+            return [_pid(facts["process"]), facts["source"], *ties]
+        case "service.refused":
+            return [facts["source"], facts["reason"]]
+        case "service.notified":
+            return [_pid(facts["process"]), *_assignments(facts["notify"])]
+        case "command.started":
+            return [facts["kind"], _pid(facts["process"]), facts["errno"] or ""]
+        case "command.ended":
+            return [facts["kind"], _pid(facts["process"]), cast("End", facts["end"]).status]
         case "pyinit.exited":
             return [facts["reason"], facts["status"]]
         case _:

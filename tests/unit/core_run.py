@@ -1,96 +1,60 @@
 """One run of the shell's own loop and effects around the core, on a kernel, a /proc and a clock that are simulated.
 
-`Run.check` states the invariants of docs/architecture.md. A second, simpler opinion (`Oracle`) says from what the
-kernel did which phase the run must be in, and with which status it must end.
+`Run.check` states the invariants of docs/architecture.md. A second, simpler opinion (core_oracle.py) says from what the
+kernel did which phase the run must be in, and with which status it must end. What a service brings with it, a PID file,
+messages and commands, is simulated in core_serving.py.
 """
 
 from __future__ import annotations
 
+import itertools
 from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from pyinit import effects, loop
+from pyinit import claims, effects, finalkill, loop, serving, sources
 from pyinit.core import events
 from pyinit.core.machine import DONE, HOLDING, KILLING, RUNNING, STOPPING, Machine
-from pyinit.core.model import NO_TERMINAL, SIGCONT, SIGKILL, SIGTERM, End, Policy, Process
-from pyinit.core.stopping import HEADS_ALONE, KILL_LIMIT_S, KILL_PATIENCE_S, WALK_EVERY_S
-from unit.core_kernel import CALL_S, SIGCHLD, Kernel, Proc, Task
+from pyinit.core.model import (
+    COMMAND,
+    FROM_NOTIFY,
+    FROM_PID_FILE,
+    NO_TERMINAL,
+    SIGCONT,
+    SIGHUP,
+    SIGKILL,
+    SIGTERM,
+    STOP_COMMAND,
+    Policy,
+    Process,
+)
+from pyinit.core.service import LONGEST_PAUSE_S
+from pyinit.core.stopping import HEADS_ALONE, KILL_LIMIT_S, KILL_PATIENCE_S, WALK_EVERY_S, plan
+from unit.core_kernel import CALL_S, SIGCHLD, Handle, Kernel, Proc, Task
+from unit.core_oracle import SLACK_S, Oracle
+from unit.core_serving import Inbox, Outbox, PidFile, Runner
 
-# More than the loop's own looks while stopping need (seconds).
-SLACK_S = 0.3
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 # So long no look at the children takes, and no look is too soon after the last (seconds).
 PAUSE_S = 0.05
 
 
-class Oracle:
-    """Says what the run must come to, from what the kernel did, as DESIGN 3.1 and 3.2 put it."""
-
-    def __init__(self, policy: Policy) -> None:
-        self.policy = policy
-        self.phase = RUNNING
-        self.main: Task | None = None
-        self.successors: list[Task] = []
-        self.decision: End | None = None
-        self.bad: list[End] = []
-
-    def ended(self, task: Task, came: list[Task], roots: list[Task]) -> None:
-        """Take the end of a child of pyinit, the living children that came by it, and all that live now."""
-        assert task.end is not None
-        if not task.end.good:
-            self.bad.append(task.end)
-        if task is self.main:
-            self._main_ended(task.end, roots)
-        elif task in self.successors:
-            self.successors.remove(task)
-            self._successor_ended(task.end, came)
-
-    def _main_ended(self, end: End, roots: list[Task]) -> None:
-        until = self.policy.until
-        if not end.good or (until == "main" and self.phase == RUNNING):
-            self.decision = self.decision or end
-        if self.phase != RUNNING:
-            return
-        if until == "main" or (until == "service" and not end.good):
-            self.phase = STOPPING
-            return
-        self.successors = [root for root in roots if not root.foreign]
-        self.phase = HOLDING if self.successors or until == "all" else STOPPING
-
-    def _successor_ended(self, end: End, came: list[Task]) -> None:
-        if not end.good:
-            self.decision = self.decision or end
-        if self.phase != HOLDING:
-            return
-        if end.good:
-            self.successors += [root for root in came if not root.foreign]
-        if self.policy.until == "service" and not (end.good and self.successors):
-            self.phase = STOPPING
-
-    def stop(self) -> None:
-        """Take a stop request."""
-        if self.phase in (RUNNING, HOLDING):
-            self.phase = STOPPING
-
-    @property
-    def status(self) -> int:
-        """The status that the run must end with, if it ended now."""
-        waits = [task for task in [self.main, *self.successors] if task is not None and task.alive]
-        status = self.decision.status if self.decision else 128 + SIGKILL if waits else 0
-        return 0 if status in self.policy.ok_exits else status
-
-
 class Log:
-    """Keeps the records."""
+    """Keeps the records. `heard` is called with each."""
 
-    def __init__(self) -> None:
+    def __init__(self, heard: Callable[[str, dict[str, object]], None]) -> None:
         self.records: list[tuple[str, dict[str, object], str | None]] = []
         self.dropped = 0
+        self._heard = heard
 
     def report(self, event: str, facts: dict[str, object], severity: str | None = None) -> None:
         """Take a record."""
         assert event != "pyinit.error", facts
         self.records.append((event, dict(facts), severity))
+        self._heard(event, facts)
 
     def pending_fd(self) -> None:
         """Have no reader to wait for."""
@@ -132,19 +96,15 @@ class Run:
         self.policy = policy
         # Exact: the shell comes to rest and looks after everything that happens, so that there is one right answer.
         self.exact = exact
-        self.oracle = Oracle(policy)
+        self.oracle = Oracle(policy, self._monotonic)
         self.kernel = Kernel(pid1=policy.pid1, ended=self._ended)
-        self.log = Log()
+        self.log = Log(self._heard)
+        self.pid_file = PidFile(self.kernel)
+        self.inbox = Inbox(self.kernel)
+        self.outbox = Outbox()
+        self.runner = Runner(self.kernel, self.oracle.command)
         self.patch = pytest.MonkeyPatch()
-        door = self.kernel.door()
-        poll = SimpleNamespace(poll=self._poll, register=lambda _fd, _events: None)
-        for module in (loop, effects):
-            self.patch.setattr(module, "kernel", door)
-            self.patch.setattr(module, "time", SimpleNamespace(monotonic=self._monotonic))
-        self.patch.setattr(loop, "BATCH", batch)
-        self.patch.setattr(effects, "KILL_BURST_S", batch * CALL_S)
-        self.patch.setattr(loop, "select", SimpleNamespace(epoll=lambda: poll, EPOLLIN=1, EPOLLOUT=4))
-        self.patch.setattr(loop, "posix", SimpleNamespace(getpid=lambda: self.kernel.pyinit.pid))
+        self._replace(batch)
         born_with = [self.kernel.fork(self.kernel.pyinit) for _ in range(before)]
         for task in born_with:
             task.foreign = True
@@ -152,6 +112,7 @@ class Run:
         self.terminal = Terminal()
         self.machine = Machine(policy)
         self.effects = effects.Effects(self.machine, proc, self.log, self.terminal)  # type: ignore[arg-type]  # stand-ins
+        watched = sources.Sources()
         self.loop = loop.Loop(
             3,
             self.machine,
@@ -160,7 +121,10 @@ class Run:
             self.log,  # type: ignore[arg-type]
             before=[task.pid for task in born_with],
             jobs=policy.terminal != NO_TERMINAL,
+            sources=watched,
         )
+        hands = serving.Serving(self._launch(proc), self.log, watched, self.loop.take)  # type: ignore[arg-type]
+        self.effects.add(hands.calls)
         self.main = self.kernel.fork(self.kernel.pyinit)
         self.main.pgid = self.main.sid = self.main.pid
         self.oracle.main = self.main
@@ -168,6 +132,41 @@ class Run:
         self.left: list[Task] = []
         self.stopped_at: float | None = None
         self.rest()
+
+    def _replace(self, batch: int) -> None:
+        """Put what is simulated in the place of the system."""
+        door = self.kernel.door()
+        self._watched: list[object] = []
+        poll = SimpleNamespace(
+            poll=self._poll, register=lambda fd, _events: self._watched.append(fd), unregister=self._watched.remove
+        )
+        system = SimpleNamespace(getpid=lambda: self.kernel.pyinit.pid, environ={b"NOTIFY_SOCKET": b"@outside"})
+        for module in (loop, effects, finalkill, serving, claims):
+            self.patch.setattr(module, "kernel", door)
+        for module in (loop, effects, finalkill):
+            self.patch.setattr(module, "time", SimpleNamespace(monotonic=self._monotonic))
+        for module in (loop, serving, claims):
+            self.patch.setattr(module, "posix", system)
+        self.patch.setattr(loop, "BATCH", batch)
+        self.patch.setattr(finalkill, "BURST_S", batch * CALL_S)
+        self.patch.setattr(sources, "select", SimpleNamespace(epoll=lambda: poll, EPOLLIN=1, EPOLLOUT=4))
+        self.patch.setattr("pyinit.notify.Outbox", lambda _address: self.outbox)
+        self.patch.setattr("pyinit.commands.Runner", lambda *_: self.runner)
+
+    def _launch(self, proc: Proc) -> SimpleNamespace:
+        """Return what stands in for pyinit.boot.Launch."""
+        policy = self.policy
+        settings = SimpleNamespace(pid_file="/run/x.pid", stop_command="stop", reload_command="reload")
+        return SimpleNamespace(
+            settings=settings,
+            proc=proc,
+            pid1=policy.pid1,
+            inbox=self.inbox if policy.notify else None,
+            pid_file=self.pid_file if policy.pid_file else None,
+            changes={},
+            inherited=None,
+            home=-1,
+        )
 
     def close(self) -> None:
         """Give the modules back what they had."""
@@ -181,18 +180,66 @@ class Run:
     def _monotonic(self) -> float:
         return self.kernel.now
 
-    def _poll(self, _timeout: float) -> list[tuple[int, int]]:
+    def _poll(self, _timeout: float) -> list[tuple[object, int]]:
         self.kernel.call()
-        return []
+        return [(fd, 1) for fd in self._watched if self._is_ready(fd)]
+
+    def _is_ready(self, fd: object) -> bool:
+        if isinstance(fd, Handle):
+            return not fd.task.alive
+        return fd is self.inbox.fd and bool(self.inbox.waiting)
 
     def _ended(self, task: Task, came: list[Task]) -> None:
-        self.oracle.ended(task, came, [child for child in self.kernel.pyinit.children if child.alive])
+        self.oracle.ended(task, came, self.roots)
+
+    @property
+    def roots(self) -> list[Task]:
+        """The living children of pyinit."""
+        return [child for child in self.kernel.pyinit.children if child.alive]
+
+    def signal(self, signo: int) -> None:
+        """Send pyinit a signal."""
+        if signo in self.policy.stop_on:
+            self.oracle.stop()
+        elif signo == SIGHUP:
+            self.oracle.reload(self.roots)
+        self.kernel.signals.append((signo, 0, 0))
+
+    # -- what the shell says ------------------------------------------------------------------------------------
+
+    def _heard(self, event: str, facts: dict[str, object]) -> None:
+        if event == "service.identified":
+            self._identified(facts)
+        elif event == "process.reaped":
+            process = _one(facts)
+            tasks = [task for task in self.kernel.reaped if task.identity == process.identity]
+            assert (facts["role"] == COMMAND) == (tasks[-1] in self.oracle.commands), f"{tasks[-1]} has the wrong role"
+
+    def _identified(self, facts: dict[str, object]) -> None:
+        """Whom the shell takes for the service was named, is below pyinit, came from main, and is no command."""
+        process, root = _one(facts), facts["root"]
+        tasks = [task for task in self.kernel.ever if task.identity == process.identity]
+        assert tasks, f"{process} has never been there"
+        task = tasks[-1]
+        head = root if isinstance(root, Process) else process
+        heads = [other for other in self.kernel.ever if other.identity == head.identity]
+        assert not task.foreign or task.hidden, f"{task} never came from main"
+        assert not heads[-1].command, f"{task} belongs to a command"
+        if self.exact:
+            assert task.alive
+            assert task in self.kernel.pyinit.below(), f"{task} is not below pyinit"
+            assert heads[-1] is task.root
+            if facts["source"] == FROM_PID_FILE:
+                assert self.pid_file.number == task.pid
+        self.oracle.identified(task)
 
     # -- the shell ----------------------------------------------------------------------------------------------
 
     def rest(self) -> None:
         """Let the shell work until it would wait."""
-        while not self.over and (self.kernel.signals or self.loop._timeout() == 0):
+        while not self.over and (
+            self.kernel.signals or self.loop._timeout() == 0 or any(map(self._is_ready, self._watched))
+        ):
             self.loop._step()
             if self.stopped_at is None and self.machine.phase in (STOPPING, KILLING, DONE):
                 self.stopped_at = self.kernel.now
@@ -221,21 +268,42 @@ class Run:
 
     # -- what must be so ----------------------------------------------------------------------------------------
 
+    @property
+    def grace_s(self) -> float:
+        """The seconds from the beginning of the stop to SIGKILL, as far as they are known."""
+        extended = [cast("float", facts["until_s"]) for facts in self.log.of("stop.extended")]
+        assert extended == sorted(extended), "SIGKILL comes earlier than was said"
+        return extended[-1] if extended else self.policy.grace_s
+
     def check(self) -> None:
         """Check what holds whenever the shell is at rest."""
         self.check_reaps()
+        self.check_ready()
+        self.check_commands()
+        assert len(self.kernel.handles) <= 1, "descriptors are left open"
         if self.over:
             self.check_exit()
             return
         if self.machine.phase in (RUNNING, HOLDING):
-            assert self.machine.deadline is None, "idle means idle"
-        assert not [child for child in self.kernel.pyinit.children if not child.alive], "a zombie is left"
+            self.check_deadline()
+        zombies = [child for child in self.kernel.pyinit.children if not child.alive]
+        assert not zombies or self.effects.final_kill.holds_the_dead, "a zombie is left"
         if self.stopped_at is not None:
-            limit = self.stopped_at + self.policy.grace_s + KILL_LIMIT_S + SLACK_S
+            assert self.grace_s <= self.policy.grace_max_s
+            limit = self.stopped_at + self.grace_s + KILL_LIMIT_S + SLACK_S
             assert self.kernel.now <= limit, "the stop takes too long"
         if self.exact:
             self.check_phase()
             self.check_stop_signals()
+
+    def check_deadline(self) -> None:
+        """Idle means idle: what is waited for is an event, or the next look at a PID file that is awaited."""
+        deadline = self.machine.deadline
+        reloading = any(task.alive for task in self.oracle.commands)
+        if not self.policy.pid_file and not reloading:
+            assert deadline is None, "idle means idle"
+        elif deadline is not None and not reloading:
+            assert deadline <= self.kernel.now + LONGEST_PAUSE_S, "the PID file is looked at too seldom"
 
     def check_reaps(self) -> None:
         """One reap record for each child of pyinit that ended, with its true end; none twice, none missing."""
@@ -248,31 +316,93 @@ class Run:
         assert sorted(told) == sorted(reaped)
         assert len(set(map(id, self.kernel.reaped))) == len(self.kernel.reaped)
 
+    def check_ready(self) -> None:
+        """Readiness is told once at most, for the reason that was asked for, and whoever supervises pyinit hears it."""
+        policy = self.policy
+        ready = self.log.of("pyinit.ready")
+        assert len(ready) <= 1, "ready twice"
+        assert self.outbox.count("STOPPING") >= len(self.log.of("stop.begun"))
+        if policy.notify:
+            assert not ready or ready[0]["reason"] == FROM_NOTIFY
+            return
+        assert self.outbox.count("READY") == len(ready)
+        assert self.outbox.count("STOPPING") == len(self.log.of("stop.begun"))
+        if ready:
+            assert ready[0]["reason"] in {"handover", FROM_PID_FILE if policy.pid_file else ""}
+        elif self.exact and self.machine.phase == HOLDING and not policy.pid_file:
+            assert not self.oracle.successors, "a service is held, and nobody says that it is ready"
+
+    def check_commands(self) -> None:
+        """Each start and each end of a command is told; the stop command runs once, if it is due."""
+        asked = [action.kind for action in self.runner.asked]
+        assert asked == [facts["kind"] for facts in self.log.of("command.started")]
+        dead = [task for task in self.kernel.reaped if task in self.oracle.commands]
+        assert sorted(task.pid for task in dead) == sorted(_one(facts).pid for facts in self.log.of("command.ended"))
+        assert self.runner.read == [_one(facts).pid for facts in self.log.of("command.ended")]
+        stops = asked.count(STOP_COMMAND)
+        assert stops <= 1
+        if not self.policy.reload_command:
+            assert len(asked) == stops
+        begun = self.log.of("stop.begun")
+        if begun and self.exact:
+            assert begun[0]["command"] == self.oracle.stop_command_due
+            assert stops == (self.oracle.stop_command_due and self.policy.grace_s > 0)
+
     def check_phase(self) -> None:
         """Compare phase and successors with what the oracle says."""
         phase = self.machine.phase
+        self.oracle.wait(stopping=phase in (STOPPING, KILLING))
         assert self.oracle.phase == (STOPPING if phase == KILLING else phase)
         if phase == HOLDING:
             assert {task.pid for task in self.oracle.successors} == {p.pid for p in self.machine.roster.successors}
 
     def check_stop_signals(self) -> None:
-        """SIGCONT follows every stop signal; each process has it once; after a third of the grace all have it."""
+        """Check whom a stop signals, and when.
+
+        Nobody is signalled while the stop command has its time. The heads have the signal at once, and after a third of
+        its time everybody has it who can be seen.
+        """
         if self.policy.grace_s == 0 or self.stopped_at is None:
             return
         (begun,) = self.log.of("stop.begun")
-        signo = begun["stop_signal"]
-        assert isinstance(signo, int)
-        everybody = self.stopped_at + self.policy.grace_s * HEADS_ALONE + WALK_EVERY_S + SLACK_S
+        schedule = self.policy.schedule or ((cast("int", begun["stop_signal"]), None),)
+        wait_s, *lengths = plan(schedule, self.policy.grace_s, command=bool(begun["command"]))
+        begins = self.stopped_at + wait_s + self.grace_s - self.policy.grace_s
+        killing = self.machine.phase == KILLING
+        waiting = begun["command"] and not killing and not self.log.of("stop.escalated")
+        assert not waiting or self.kernel.now < begins + SLACK_S, "the command has too much time"
+        signals = {signo for signo, _ in schedule} | {SIGTERM, SIGCONT, SIGKILL}
         for task in self.kernel.living:
-            meant = [other for other in task.tried if other in (signo, SIGTERM, SIGCONT, SIGKILL)]
-            if signo in meant:
-                assert SIGCONT in meant[meant.index(signo) :], f"{task} may be stopped and never see the signal"
-            fuzzy = task.moved or task.born_s > self.stopped_at - 0.02
-            assert fuzzy or meant.count(signo) <= 1, f"{task} got the signal twice"
-            if self._is_head(task, str(begun["reason"])):
+            meant = [signo for signo in task.tried if signo in signals]
+            self._check_each_once(task, [signo for signo, _ in schedule])
+            if waiting:
+                assert not meant, f"{task} is signalled while the stop command has its time"
+            elif self._is_head(task, str(begun["reason"])):
                 assert meant, f"{task} is a head, and has had no signal"
-            if self.kernel.now > max(everybody, task.born_s + WALK_EVERY_S + SLACK_S):
-                assert meant, f"{task} was forgotten"
+            if killing or (task.hidden and not self.policy.pid1):
+                continue
+            starts = itertools.accumulate(lengths[:-1], initial=begins)
+            for (signo, _), start, length_s in zip(schedule, starts, lengths, strict=True):
+                everybody = start + length_s * HEADS_ALONE + WALK_EVERY_S + SLACK_S
+                if self.kernel.now > everybody and task.born_s < self.stopped_at:
+                    assert signo in meant or SIGTERM in meant, f"{task} was forgotten"
+                if self.kernel.now > max(everybody, task.born_s + WALK_EVERY_S + SLACK_S) and not task.hidden:
+                    assert meant, f"{task} was forgotten"
+
+    def _check_each_once(self, task: Task, schedule: list[int]) -> None:
+        """Check that a process has each signal once, and SIGCONT behind it.
+
+        Not so who has left main's group or was born about when that had it, who is hidden (so that nobody knows when it
+        was born), and what PID 1 sends to everybody because it cannot see all: that comes once more.
+        """
+        assert self.stopped_at is not None
+        fuzzy = task.moved or task.hidden or task.born_s > self.stopped_at - 0.02
+        for signo in schedule:
+            if signo in task.tried:
+                assert SIGCONT in task.tried[task.tried.index(signo) :], f"{task} may be stopped and never see it"
+            times = schedule.count(signo) + self.kernel.to_all.count(signo)
+            assert fuzzy or task.tried.count(signo) <= times, f"{task} got the signal twice"
+            assert self.kernel.to_all.count(signo) <= schedule.count(signo), "everybody got the signal twice"
 
     def _is_head(self, task: Task, reason: str) -> bool:
         """Say whether a process is one of those that get the signal first, or when they come."""
@@ -291,6 +421,7 @@ class Run:
                 line = line.parent
             assert line is not None, f"{task} is left, and nothing says so"
             can_die = not task.denies and not task.stuck and task.born_s < self.kernel.now - KILL_PATIENCE_S - SLACK_S
+            can_die = can_die and (self.policy.pid1 or not task.hidden)
             assert not (self.exact and can_die), f"{task} is left, and could have been killed"
         for task in self.kernel.pyinit.children:
             assert task.alive or not self.exact, f"{task} was not reaped"
@@ -307,7 +438,10 @@ class Run:
             if not self.oracle.bad and not self.left:
                 assert self.effects.status == 0
         if not self.left and self.stopped_at is not None:
-            assert self.kernel.now <= self.stopped_at + self.policy.grace_s + KILL_LIMIT_S
+            assert self.kernel.now <= self.stopped_at + self.grace_s + KILL_LIMIT_S
+        decider = exited["process"]
+        if isinstance(decider, Process):
+            assert decider.identity not in {task.identity for task in self.oracle.commands}, "a command has decided"
 
 
 def _one(facts: dict[str, object]) -> Process:

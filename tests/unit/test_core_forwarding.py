@@ -11,7 +11,7 @@ HELD_TWO = """
     adopted 20 -> process.adopted 20 adopted
     adopted 30 -> process.adopted 30 adopted
     ended 10 exited 0 -> reap 10 main 0
-    settled -> service.handover 20 30
+    settled -> service.handover 20 30; pyinit.ready handover
 """
 
 
@@ -84,7 +84,7 @@ def test_stop_that_nobody_asked_for_is_rewritten(term: str, stop_signal: str | N
                           -> reap 10 main 1 warning
         """,
         rewrite=rewrite(TERM=term),
-        stop_signal=SIGNALS[stop_signal] if stop_signal else None,
+        schedule=((SIGNALS[stop_signal], None),) if stop_signal else (),
     )
 
 
@@ -114,7 +114,7 @@ def test_to_main() -> None:
         signal HUP -> child 10 HUP; signal.forwarded HUP 10
         ended 10 exited 0 -> reap 10 main 0
         signal HUP -> child 20 HUP; signal.forwarded HUP 20
-        settled -> service.handover 20
+        settled -> service.handover 20; pyinit.ready handover 20
         signal HUP -> child 20 HUP; signal.forwarded HUP 20
         """,
         forward_to="main",
@@ -177,7 +177,7 @@ def test_to_the_roots() -> None:
         adopted 40 -> process.adopted 40 foreign debug
         signal HUP -> child 10 HUP; child 20 HUP; child 40 HUP; signal.forwarded HUP 10 20 40
         ended 10 exited 0 -> reap 10 main 0
-        settled -> service.handover 20
+        settled -> service.handover 20; pyinit.ready handover 20
         signal HUP -> child 20 HUP; child 40 HUP; signal.forwarded HUP 20 40
         """,
         forward_to="roots",
@@ -194,7 +194,7 @@ def test_to_the_tree() -> None:
         walked 30 40 10 20 -> descendant 30 HUP; child 10 HUP; child 20 HUP
         walked 30 10 20
         ended 10 exited 0 -> reap 10 main 0
-        settled -> service.handover 20
+        settled -> service.handover 20; pyinit.ready handover 20
         signal USR1 -> walk; signal.forwarded USR1
         walked 20 -> child 20 USR1
         """,

@@ -13,16 +13,16 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from pyinit.core.machine import HOLDING, RUNNING
-from pyinit.core.model import EXITED, KILLED, SIGKILL, SIGTERM, End, Policy
+from pyinit.core.model import EXITED, KILLED, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, End, Policy
+from pyinit.core.service import LONGEST_PAUSE_S
 from pyinit.core.stopping import KILL_LIMIT_S
-from unit.core_run import SLACK_S, Run
+from unit.core_oracle import SLACK_S
+from unit.core_run import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from unit.core_kernel import Kernel, Task
-
-SIGHUP, SIGINT, SIGQUIT = 1, 2, 3
 
 ENDS = st.one_of(
     st.sampled_from([0, 0, 0, 0, 0, 1, 3, 143]).map(lambda status: End(EXITED, status)),
@@ -31,13 +31,42 @@ ENDS = st.one_of(
 PICK = st.integers(0, 63)
 # So many ends, and so many rounds of SIGKILL, the shell takes in one go.
 BATCHES = st.sampled_from([2, 256])
+RARELY = st.sampled_from([False, False, True])
+# The signals of a stop, each with its part of the grace.
+SCHEDULES = st.sampled_from(
+    [(), (), ((SIGQUIT, None),), ((SIGQUIT, 0.4), (SIGTERM, None)), ((SIGINT, 0.1), (SIGQUIT, 0.2), (SIGTERM, 0.3))]
+)
+
+
+def make_policy(grace_s: float, schedule: Iterable[tuple[int, float | None]], **rest: object) -> Policy:
+    """Make a policy; the schedule's times are parts of the grace."""
+    times = tuple((signo, part and part * grace_s) for signo, part in schedule)
+    return Policy(grace_s=grace_s, schedule=times, **rest)  # type: ignore[arg-type]  # the names of Policy
+
+
 POLICIES = st.builds(
-    Policy,
+    make_policy,
     until=st.sampled_from(["service", "service", "main", "all"]),
     grace_s=st.sampled_from([0.0, 0.5, 3.0]),
-    stop_signal=st.sampled_from([None, None, SIGQUIT]),
+    grace_max_s=st.sampled_from([None, 6.0]),
+    schedule=SCHEDULES,
     ok_exits=st.sampled_from([(), (), (3,), (137, 143)]),
     pid1=st.booleans(),
+    pid_file=st.booleans(),
+    pid_file_timeout_s=st.sampled_from([0.0, 2.0, 60.0]),
+    notify=st.booleans(),
+    stop_command=st.booleans(),
+    reload_command=st.booleans(),
+)
+MESSAGES = st.sampled_from(
+    [
+        {"READY": "1"},
+        {"READY": "1", "STATUS": "up"},
+        {"STOPPING": "1"},
+        {"EXTEND_TIMEOUT_USEC": "2000000"},
+        {"EXTEND_TIMEOUT_USEC": "100000000"},
+        {"STATUS": "busy", "EXTEND_TIMEOUT_USEC": "0"},
+    ]
 )
 
 
@@ -253,6 +282,133 @@ class Histories(RuleBasedStateMachine):
                 self.going.kernel.react(task, how)
                 self.after()
 
+    @precondition(lambda self: not self.run.over)
+    @rule(number=PICK, race=st.integers(0, 40))
+    def fork_and_hide(self, number: int, race: int) -> None:
+        """Have a process make a child that /proc does not show."""
+
+        def what(kernel: Kernel, task: Task) -> None:
+            kernel.fork(task).hidden = True
+
+        self.do(what, number, race)
+
+    # What a service says, and what is done to it.
+
+    @precondition(lambda self: self.run.policy.pid_file and not self.run.over)
+    @rule(
+        number=PICK,
+        race=st.integers(0, 40),
+        whose=st.sampled_from(["a process", "a process", "a process", "the dead", "pyinit", "nonsense", "", None]),
+    )
+    def write_pid_file(self, number: int, race: int, whose: str | None) -> None:
+        """Have a process write its number into the PID file, or somebody else's, or nonsense; or remove the file."""
+
+        def what(kernel: Kernel, task: Task) -> None:
+            numbers = {
+                "a process": task.pid,
+                "the dead": next(iter(kernel.reaped), task).pid,
+                "pyinit": kernel.pyinit.pid,
+            }
+            self.going.pid_file.write(str(numbers[whose]) if whose in numbers else whose)
+
+        self.do(what, number, race)
+
+    @precondition(lambda self: self.run.policy.pid_file and not self.run.over)
+    @rule(number=PICK)
+    def name_a_stranger(self, number: int) -> None:
+        """Have the PID file name a process that is not below pyinit, if there is one."""
+        run = self.going
+        below = set(run.kernel.pyinit.below())
+        strangers = [task for task in run.kernel.table.values() if task not in below]
+        run.pid_file.write(str(strangers[number % len(strangers)].pid))
+        self.after()
+
+    @precondition(lambda self: self.run.policy.pid_file and self.run.exact and self.run.machine.phase == HOLDING)
+    @rule(number=PICK)
+    def name_the_service(self, number: int) -> None:
+        """Have the PID file name a process of main's: it is believed at the next look, or at an end."""
+        run = self.going
+        task = self.pick(number)
+        known = run.oracle.service
+        may_be = not task.foreign and not task.hidden and not task.root.command
+        if run.over or not may_be or (known is not None and known.alive):
+            return
+        run.pid_file.write(str(task.pid))
+        run.wait(LONGEST_PAUSE_S + SLACK_S)
+        run.settle()
+        assert run.oracle.service is task
+        assert run.machine.service.process is not None
+        assert run.machine.service.process.identity == task.identity
+
+    @precondition(lambda self: self.run.policy.notify and not self.run.over)
+    @rule(number=PICK, race=st.integers(0, 40), fields=MESSAGES)
+    def say(self, number: int, race: int, fields: Mapping[str, str]) -> None:
+        """Have a process send a message."""
+        self.do(lambda _, task: self.going.inbox.send(task, fields), number, race)
+
+    @precondition(lambda self: self.run.policy.notify and not self.run.over)
+    @rule(number=PICK, other=PICK, race=st.integers(0, 40), ready=st.booleans())
+    def say_who_is_the_service(self, number: int, other: int, race: int, *, ready: bool) -> None:
+        """Have a process name itself or another one."""
+        run = self.going
+
+        def what(_kernel: Kernel, task: Task) -> None:
+            named = task if other % 2 else self.pick(other)
+            run.inbox.send(task, {"MAINPID": str(named.pid), **({"READY": "1"} if ready else {})})
+
+        named = None
+        if run.exact and run.machine.phase in (RUNNING, HOLDING) and not run.kernel.full:
+            sender = self.pick(number)
+            named = sender if other % 2 else self.pick(other)
+        self.do(what, number, race)
+        if named is None or sender.hidden or sender.root.foreign or named.foreign or named.root.command:
+            return
+        if not named.hidden or named.parent is run.kernel.pyinit:
+            assert run.oracle.service is named
+
+    @precondition(lambda self: self.run.policy.notify and not self.run.over)
+    @rule(number=PICK)
+    def stranger_says(self, number: int) -> None:
+        """Have a process that is not below pyinit say that it is ready, and the service: nobody believes that."""
+        run = self.going
+        below = set(run.kernel.pyinit.below())
+        strangers = [task for task in run.kernel.table.values() if task not in below and task is not run.kernel.pyinit]
+        if strangers and run.exact:
+            before = run.outbox.count("READY"), len(run.log.of("service.notified"))
+            sender = strangers[number % len(strangers)]
+            run.inbox.send(sender, {"READY": "1", "MAINPID": str(sender.pid)})
+            self.after()
+            assert (run.outbox.count("READY"), len(run.log.of("service.notified"))) == before
+
+    @precondition(lambda self: not self.run.over)
+    @rule(fails=RARELY)
+    def starve(self, *, fails: bool) -> None:
+        """Have no process left for a command; or have some again."""
+        self.going.runner.fails = fails
+
+    @precondition(lambda self: self.run.policy.reload_command and not self.run.over)
+    @rule(number=PICK, answer=st.booleans(), end=ENDS, race=st.integers(0, 40))
+    def reload(self, number: int, end: End, race: int, *, answer: bool) -> None:
+        """Send SIGHUP, and have somebody end while the command runs, perhaps."""
+        self.going.signal(SIGHUP)
+        self.after()
+        if answer and not self.going.over:
+            self.do(lambda kernel, task: None if task.command else kernel.exit(task, end), number, race)
+
+    @precondition(lambda self: not self.run.over and any(task.alive for task in self.run.oracle.commands))
+    @rule(end=ENDS, race=st.integers(0, 40), daemons=st.integers(0, 2))
+    def end_command(self, end: End, race: int, daemons: int) -> None:
+        """Have one of pyinit's own commands end, and leave daemons behind."""
+        run = self.going
+        task = next(task for task in run.oracle.commands if task.alive)
+
+        def what(kernel: Kernel, _task: Task) -> None:
+            for _ in range(daemons):
+                kernel.lead_session(kernel.fork(task))
+            kernel.exit(task, end)
+
+        self.do(what, 0, race)
+
     # What comes from outside.
 
     @precondition(lambda self: not self.run.over)
@@ -273,9 +429,7 @@ class Histories(RuleBasedStateMachine):
     @rule(signo=st.sampled_from([SIGHUP, SIGHUP, SIGHUP, SIGHUP, SIGTERM, SIGINT, SIGQUIT]))
     def signal(self, signo: int) -> None:
         """Send pyinit a signal: a stop request, or one that it forwards."""
-        if signo != SIGHUP:
-            self.going.oracle.stop()
-        self.going.kernel.signals.append((signo, 0, 0))
+        self.going.signal(signo)
         self.after()
 
     @precondition(lambda self: not self.run.over)
@@ -290,7 +444,10 @@ class Histories(RuleBasedStateMachine):
     def idle(self) -> None:
         """Idle means idle: some time after the last event nothing is waited for but the next."""
         self.held = 0
-        self.going.wait(60.0)
+        told = -1
+        while told != len(self.going.log.records):
+            told = len(self.going.log.records)
+            self.going.wait(60.0 + LONGEST_PAUSE_S)
         if self.going.machine.phase in (RUNNING, HOLDING):
             assert self.going.loop._timeout() == -1
 
@@ -308,12 +465,11 @@ class Histories(RuleBasedStateMachine):
             self.held = 0
             self.going.settle()
             if not self.going.over:
-                self.going.oracle.stop()
-                self.going.kernel.signals.append((SIGTERM, 0, 0))
+                self.going.signal(SIGTERM)
                 self.going.settle()
                 if self.polite:
                     self.all_react("dies")
-                self.going.wait(self.going.policy.grace_s + KILL_LIMIT_S + SLACK_S)
+                self.going.wait(self.going.policy.grace_max_s + KILL_LIMIT_S + SLACK_S)
             self.going.check()
             assert self.going.over, "the stop has not ended the run"
         finally:

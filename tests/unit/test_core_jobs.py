@@ -65,7 +65,7 @@ def test_goes_on_by_what_it_was_rewritten_to(kind: str) -> None:
 HELD = """
     adopted 20 -> process.adopted 20 adopted
     ended 10 exited 0 -> take terminal; reap 10 main 0
-    settled -> service.handover 20
+    settled -> service.handover 20; pyinit.ready handover 20
 """
 
 
@@ -106,7 +106,7 @@ def test_while_holding_without_a_terminal(signal: str) -> None:
         f"""
         adopted 20 -> process.adopted 20 adopted
         ended 10 exited 0 -> reap 10 main 0
-        settled -> service.handover 20
+        settled -> service.handover 20; pyinit.ready handover 20
         signal {signal} -> child 20 {signal}; signal.forwarded {signal} 20
         signal {signal} typed -> child 20 {signal}; signal.forwarded {signal} 20
         """
@@ -169,7 +169,7 @@ def test_main_ends(kind: str) -> None:
         """
         adopted 20 -> process.adopted 20 adopted
         ended 10 exited 0 -> take terminal; reap 10 main 0
-        settled -> service.handover 20
+        settled -> service.handover 20; pyinit.ready handover 20
         signal CONT -> child 20 CONT; signal.forwarded CONT 20
         """,
         terminal=kind,

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from pyinit.core.commands import Commands
+from pyinit.core.ending import Ending
 from pyinit.core.machine import KILLING
 from pyinit.core.model import Policy
+from pyinit.core.roster import Roster
+from pyinit.core.service import Service
 from unit.core_model import EPOCH_S, History, play
 
 # What reaches everybody: kill(-1) for the init of a PID namespace, each child for a subreaper.
@@ -172,7 +176,7 @@ def test_successor_that_does_not_die() -> None:
     history.play("""
         adopted 20 -> process.adopted 20 adopted
         ended 10 exited 0 -> reap 10 main 0
-        settled -> service.handover 20
+        settled -> service.handover 20; pyinit.ready handover 20
         signal TERM -> stop.begun signal TERM; child 20 TERM+CONT; inspect 20
         at 8 time-up -> stop.killing 20; kill children
     """)
@@ -197,7 +201,8 @@ def test_below_what_may_not_be_killed() -> None:
 
 def test_killed_are_counted() -> None:
     """The last record counts the ends by SIGKILL after the grace, and no others."""
-    machine = play("""
+    history = History()
+    history.play("""
         ended 20 killed KILL -> reap 20 adopted 137 info
         signal TERM -> stop.begun signal TERM; group 10 TERM+CONT; inspect 10
         ended 30 killed KILL -> reap 30 adopted 137
@@ -206,9 +211,10 @@ def test_killed_are_counted() -> None:
         ended 50 killed TERM -> reap 50 adopted 143
         ended 60 exited 9 -> reap 60 adopted 9
         ended 10 killed KILL -> reap 10 main 137
-        childless -> pyinit.exited main 137; exit 137
     """)
-    assert (machine.reaped, machine.adopted, machine.killed) == (6, 5, 2)
+    facts = history.facts("childless")
+    assert (facts["status"], facts["reason"]) == (137, "main")
+    assert (facts["reaped"], facts["adopted"], facts["killed"]) == (6, 5, 2)
 
 
 def test_last_record_has_the_totals() -> None:
@@ -230,3 +236,11 @@ def test_last_record_has_the_totals() -> None:
         "duration_s": 2.5,
     }
     assert history.machine.status == 4
+
+
+def test_nothing_is_due_before_a_stop() -> None:
+    """Before a stop has begun there is no deadline of it, and a time that is told brings nothing."""
+    policy, roster = Policy(), Roster()
+    ending = Ending(policy, roster, Service(policy, roster), Commands(roster))
+    assert (ending.begun, ending.killing, ending.deadline) == (False, False, None)
+    assert ending.tick(EPOCH_S) == ([], False)

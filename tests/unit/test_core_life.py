@@ -14,7 +14,7 @@ from unit.core_model import EPOCH_S, History, new_main, play
 HELD = """
     adopted 20 -> process.adopted 20 adopted
     ended 10 exited 0 -> reap 10 main 0
-    settled -> service.handover 20
+    settled -> service.handover 20; pyinit.ready handover 20
     is holding
 """
 # The same with two.
@@ -22,7 +22,7 @@ HELD_TWO = """
     adopted 20 -> process.adopted 20 adopted
     adopted 30 -> process.adopted 30 adopted
     ended 10 exited 0 -> reap 10 main 0
-    settled -> service.handover 20 30
+    settled -> service.handover 20 30; pyinit.ready handover
     is holding
 """
 
@@ -96,7 +96,7 @@ def test_foreign_roots_are_no_successors() -> None:
         adopted 20 -> process.adopted 20 foreign debug
         adopted 30 -> process.adopted 30 adopted
         ended 10 exited 0 -> reap 10 main 0
-        settled -> service.handover 30
+        settled -> service.handover 30; pyinit.ready handover 30
         ended 20 exited 1 -> reap 20 foreign 1
         settled
         is holding
@@ -332,7 +332,7 @@ def test_until_all(end: str, status: int) -> None:
         adopted 20 -> process.adopted 20 adopted
         adopted 30 -> process.adopted 30 adopted
         ended 10 exited 0 -> reap 10 main 0
-        settled -> service.handover 20 30
+        settled -> service.handover 20 30; pyinit.ready handover
         is holding
     """)
     history.play(f"ended 20 {end} -> reap 20 successor {status}{warning}\n settled\n is holding")

@@ -12,7 +12,7 @@ HELD_TWO = """
     adopted 20 -> process.adopted 20 adopted
     adopted 30 -> process.adopted 30 adopted
     ended 10 exited 0 -> reap 10 main 0
-    settled -> service.handover 20 30
+    settled -> service.handover 20 30; pyinit.ready handover
 """
 # A stop that was asked for while main runs; a third of 9 s is 3 s.
 ASKED = """
@@ -47,7 +47,7 @@ def test_stop_signal_replaces_the_signal() -> None:
     """--stop-signal is sent, whatever the stop was asked with, and where an end stops the run as well."""
     play(
         "signal TERM -> stop.begun signal QUIT; group 10 QUIT+CONT; inspect 10",
-        stop_signal=SIGNALS["QUIT"],
+        schedule=((SIGNALS["QUIT"], None),),
     )
     play(
         """
@@ -55,7 +55,7 @@ def test_stop_signal_replaces_the_signal() -> None:
         ended 10 exited 1 -> stop.begun main QUIT; group 10 QUIT+CONT; child 20 QUIT+CONT; inspect 20
                           -> reap 10 main 1 warning
         """,
-        stop_signal=SIGNALS["QUIT"],
+        schedule=((SIGNALS["QUIT"], None),),
     )
 
 
@@ -297,7 +297,7 @@ def test_stop_signal_has_no_other_instead() -> None:
         at 2.7 time-up -> walk
         walked 20 30 40 -> stop.escalated 40; descendant 40 QUIT+CONT
         """,
-        stop_signal=SIGNALS["QUIT"],
+        schedule=((SIGNALS["QUIT"], None),),
     )
 
 
@@ -342,6 +342,7 @@ def test_stop_record_says_who_asked() -> None:
         "end": None,
         "stop_signal": SIGNALS["INT"],
         "grace_s": 4.0,
+        "command": False,
     }
     history = History(Policy(grace_s=4.0))
     history.tell("started")
@@ -386,7 +387,7 @@ def test_second_sigint() -> None:
 @pytest.mark.parametrize(("sent", "asked", "phase"), [(3, "INT", KILLING), (2, "TERM", STOPPING)])
 def test_second_sigint_counts_what_asked(sent: int, asked: str, phase: str) -> None:
     """It is Ctrl-C pressed twice that ends the grace, whatever --stop-signal has the stop send."""
-    history = History(Policy(stop_signal=sent))
+    history = History(Policy(schedule=((sent, None),)))
     history.tell("started")
     history.actions("signal", asked)
     history.actions("signal", "INT")

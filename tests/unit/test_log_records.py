@@ -5,29 +5,19 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from pyinit.core.model import DUMPED, EXITED, KILLED, End, Process, Usage
-from pyinit.log import Log, records, schema
-from pyinit.log.parts import Look
-from pyinit.log.render import ECS_NAMES, Renderer
-from pyinit.log.writer import Writer
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from pyinit.core.model import DUMPED, EXITED, End, Process, Usage
+from pyinit.log import records, schema
+from pyinit.log.render import ECS_NAMES
+from unit.log_kept import BAD, ECS, GOOD, MAIN, OTEL, SHELL, STRANGER, WORKER, Kept
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "log-schema.md"
-
-MAIN = Process(7, ppid=1, pgid=7, sid=7, start_ticks=1234, name="nginx", uid=0, args=("nginx", "-g", "secret"))
-WORKER = Process(12, ppid=1, pgid=12, sid=12, start_ticks=1300, name="nginx: worker", uid=33)
-STRANGER = Process(40, name="sh", foreign=True)
-BAD = End(KILLED, 9)
-GOOD = End(EXITED, 0)
 
 # One set of facts, at least, for each event: what the core and the shell report.
 FACTS: list[tuple[str, dict[str, Any]]] = [
@@ -47,6 +37,16 @@ FACTS: list[tuple[str, dict[str, Any]]] = [
     ("service.handover", {"main": MAIN, "successors": [WORKER], "until": "service"}),
     ("service.handover", {"main": MAIN, "successors": [], "until": "all"}),
     ("service.inherited", {"process": MAIN, "successors": [WORKER, WORKER]}),
+    ("service.identified", {"process": WORKER, "source": "notify", "root": None, "previous": None}),
+    ("service.identified", {"process": WORKER, "source": "pid-file", "root": MAIN, "previous": MAIN}),
+    ("service.refused", {"source": "pid-file", "claim": "/run/x.pid", "reason": "is not there"}),
+    ("service.refused", {"source": "notify", "claim": "MAINPID=7", "reason": "names PID 7, which has ended"}),
+    ("service.notified", {"process": WORKER, "notify": {"ready": "1", "status": "up", "mainpid": "12"}}),
+    ("service.notified", {"process": None, "notify": {"reloading": "1", "watchdog": "1"}}),
+    ("service.notified", {"process": None, "notify": {"stopping": "1", "extend_timeout_usec": "30000000"}}),
+    ("service.notified", {"process": WORKER, "notify": {"errno": "2", "exit_status": "3"}}),
+    ("pyinit.ready", {"process": None, "reason": "notify", "after_s": 0.25}),
+    *[("pyinit.ready", {"process": WORKER, "reason": why, "after_s": 1}) for why in ("notify", "pid-file", "handover")],
     ("signal.forwarded", {"signal": 1, "sender_pid": 0, "sender_uid": 0, "targets": [-7]}),
     ("signal.forwarded", {"signal": 37, "sender_pid": 99, "sender_uid": 0, "targets": list(range(10, 60))}),
     ("signal.undeliverable", {"process": WORKER, "signal": 15, "errno": 1}),
@@ -79,10 +79,19 @@ FACTS: list[tuple[str, dict[str, Any]]] = [
         ("stop.begun", {"reason": reason, "process": MAIN, "end": GOOD, "stop_signal": 3, "grace_s": 0.5})
         for reason in ("main", "service", "until-main", "request")
     ],
+    ("stop.begun", {"reason": "signal", "signal": 15, "stop_signal": 3, "grace_s": 8.0, "command": True}),
     ("stop.repeated", {"signal": 2, "sender_pid": 0}),
+    ("stop.extended", {"asked_s": 30.0, "until_s": 12.5, "limited": True}),
+    ("stop.extended", {"asked_s": 1.0, "until_s": 9.0, "limited": False}),
     ("stop.escalated", {"signal": 15, "processes": [WORKER], "count": 1, "after_s": 2.6667}),
     ("stop.killing", {"processes": [WORKER] * 10, "count": 1000, "grace_s": 8.0}),
     ("stop.unkillable", {"process": WORKER, "reason": "it does not die of SIGKILL"}),
+    ("process.reaped", {"process": SHELL, "role": "command", "escaped": (), "end": GOOD}),
+    ("command.started", {"kind": "stop", "process": SHELL, "errno": 0}),
+    ("command.started", {"kind": "reload", "process": None, "errno": 11}),
+    ("command.output", {"kind": "stop", "text": "stopping"}),
+    ("command.output", {"kind": "reload", "text": ""}),
+    *[("command.ended", {"kind": "stop", "process": SHELL, "end": end}) for end in (GOOD, BAD, End(EXITED, 3))],
     ("log.dropped", {"count": 1}),
     ("log.dropped", {"count": 12}),
     ("pyinit.error", {"where": "loop", "error": "OSError: what"}),
@@ -103,26 +112,6 @@ FACTS: list[tuple[str, dict[str, Any]]] = [
     ),
     ("pyinit.exited", {"status": 0, "reason": "everything has ended", "reaped": 1, "duration_s": 0.25}),
 ]
-
-OTEL = Draft202012Validator(schema.load())
-ECS = Draft202012Validator(schema.load("ecs"))
-
-
-class Kept:
-    """A log whose lines are kept."""
-
-    def __init__(self, *, console: bool = False, colours: bool = False, ecs: bool = False, **how: Any) -> None:
-        self.lines: list[bytes] = []
-        look = Look(1_790_000_000.25, 100, show_args=how.pop("show_args", False))
-        how.setdefault("level", "debug")
-        self.log = Log(Renderer(console=console, colours=colours, ecs=ecs), Writer(-1), look, **how)
-        self.log.tap = self.lines.append
-
-    def report(self, event: str, facts: Mapping[str, Any], severity: str | None = None) -> dict[str, Any]:
-        """Report an event; return its record."""
-        self.log.report(event, facts, severity)
-        record: dict[str, Any] = json.loads(self.lines[-1])
-        return record
 
 
 @pytest.mark.parametrize("show_args", [False, True])
@@ -313,6 +302,11 @@ def test_free_text_in_any_encoding(name: tuple[str, int], other: tuple[str, int]
             ("service.handover", {"main": process, "successors": [process] * 30, "until": "all"}),
             ("stop.unkillable", {"process": process, "reason": reason}),
             ("spawn.failed", {"command": text, "errno": 2, "status": 127, "reason": reason}),
+            ("service.refused", {"source": "notify", "claim": text, "reason": reason}),
+            ("service.notified", {"process": process, "notify": {"status": text, "ready": reason}}),
+            ("service.identified", {"process": process, "source": "notify", "root": process, "previous": process}),
+            ("command.output", {"kind": "stop", "text": text}),
+            ("command.output", {"kind": "stop", "text": text.encode("utf-8", "surrogatepass")}),
         ):
             record = kept.report(event, facts)
             line = kept.lines[-1]

@@ -1,5 +1,7 @@
 """The command line: what each way of writing an option gives, and where it came from."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,9 +11,16 @@ from pyinit import options, signames, usage, values
 DEFAULTS = {
     "until": "service",
     "grace_s": 8.0,
-    "stop_signal": None,
+    "stop_signal": (),
     "ok_exits": frozenset(),
     "pause": False,
+    "pid_file": None,
+    "pid_file_timeout_s": 60.0,
+    "clean_pid_file": False,
+    "notify": False,
+    "reload_command": None,
+    "stop_command": None,
+    "grace_max_s": 8.0,
     "stop_on": frozenset({2, 3, 15}),
     "rewrite": {},
     "forward_to": "group",
@@ -22,12 +31,19 @@ DEFAULTS = {
     "log_args": False,
     "log_file": None,
     "log_schema": "otel",
+    "termination_log": None,
 }
 
 
 def settings_of(settings: options.Settings) -> dict[str, object]:
     """Return what is set, without where it came from."""
     return {name: getattr(settings, name) for name in DEFAULTS}
+
+
+def changed(setting: str, value: object) -> dict[str, object]:
+    """Return the defaults with one setting changed; the longest grace is the grace unless it is set."""
+    longest = {"grace_max_s": value} if setting == "grace_s" else {}
+    return {**DEFAULTS, setting: value, **longest}
 
 
 def test_a_command_alone_gets_the_defaults() -> None:
@@ -66,9 +82,25 @@ FLAGS = [
     (["--grace=1m30s"], "grace_s", 90.0),
     (["--grace", "0"], "grace_s", 0.0),
     (["--grace", "24h"], "grace_s", 86400.0),
-    (["--stop-signal", "QUIT"], "stop_signal", 3),
-    (["--stop-signal=RTMIN+3"], "stop_signal", 37),
-    (["--stop-signal", "64"], "stop_signal", 64),
+    (["--stop-signal", "QUIT"], "stop_signal", ((3, None),)),
+    (["--stop-signal=RTMIN+3"], "stop_signal", ((37, None),)),
+    (["--stop-signal", "64"], "stop_signal", ((64, None),)),
+    (["--stop-signal", "WINCH"], "stop_signal", ((28, None),)),
+    (["--stop-signal", "QUIT:5s,TERM"], "stop_signal", ((3, 5.0), (15, None))),
+    (["--stop-signal", "QUIT:7s,TERM:1"], "stop_signal", ((3, 7.0), (15, 1.0))),
+    (["--stop-signal=sigrtmin+3:500ms,15:4500ms,INT:3s"], "stop_signal", ((37, 0.5), (15, 4.5), (2, 3.0))),
+    (["--stop-signal", "QUIT:5s", "--stop-signal", "INT"], "stop_signal", ((2, None),)),
+    (["--pid-file", "/run/nginx.pid"], "pid_file", "/run/nginx.pid"),
+    (["--pid-file=/run/a=b"], "pid_file", "/run/a=b"),
+    (["--pid-file", "/run/\udcff"], "pid_file", "/run/\udcff"),
+    (["--notify"], "notify", True),
+    (["--notify", "--no-notify"], "notify", False),
+    (["--no-clean-pid-file"], "clean_pid_file", False),
+    (["--reload-command", "postfix reload"], "reload_command", "postfix reload"),
+    (["--reload-command=-x --y=z"], "reload_command", "-x --y=z"),
+    (["--stop-command", "postfix stop"], "stop_command", "postfix stop"),
+    (["--stop-command", " exec \n\udcff "], "stop_command", " exec \n\udcff "),
+    (["--termination-log", "/dev/null"], "termination_log", "/dev/null"),
     (["--ok-exit", "143"], "ok_exits", frozenset({143})),
     (["--ok-exit=143", "--ok-exit", "0"], "ok_exits", frozenset({0, 143})),
     (["-e143", "-e", "0"], "ok_exits", frozenset({0, 143})),
@@ -116,7 +148,7 @@ def test_a_flag_sets_its_setting(argv: list[str], setting: str, value: object, e
     """`--opt value` and `--opt=value` are the same; of a repeated flag the last one counts."""
     settings = options.parse([*argv, *end, "true"], {})
 
-    assert settings_of(settings) == {**DEFAULTS, setting: value}
+    assert settings_of(settings) == changed(setting, value)
     assert settings.sources[setting] == "flag"
     assert settings.command == ["true"]
     assert settings.main_group == "own"
@@ -224,7 +256,14 @@ def test_a_pause_takes_no_command(argv: list[str]) -> None:
 VARIABLES = [
     (b"PYINIT_UNTIL", b"main", "until", "main"),
     (b"PYINIT_GRACE", b"500ms", "grace_s", 0.5),
-    (b"PYINIT_STOP_SIGNAL", b"sigquit", "stop_signal", 3),
+    (b"PYINIT_STOP_SIGNAL", b"sigquit", "stop_signal", ((3, None),)),
+    (b"PYINIT_STOP_SIGNAL", b"QUIT:6s,TERM:2s", "stop_signal", ((3, 6.0), (15, 2.0))),
+    (b"PYINIT_PID_FILE", b"/run/\xff.pid", "pid_file", "/run/\udcff.pid"),
+    (b"PYINIT_CLEAN_PID_FILE", b"0", "clean_pid_file", False),
+    (b"PYINIT_NOTIFY", b"on", "notify", True),
+    (b"PYINIT_RELOAD_COMMAND", b"postfix reload", "reload_command", "postfix reload"),
+    (b"PYINIT_STOP_COMMAND", b'kill -INT "$MAINPID"; \xff', "stop_command", 'kill -INT "$MAINPID"; \udcff'),
+    (b"PYINIT_TERMINATION_LOG", b"/tmp/last", "termination_log", "/tmp/last"),
     (b"PYINIT_OK_EXIT", b"143", "ok_exits", frozenset({143})),
     (b"PYINIT_OK_EXIT", b"1,2 3, 4\t5\n", "ok_exits", frozenset({1, 2, 3, 4, 5})),
     (b"PYINIT_PAUSE", b"no", "pause", False),
@@ -245,12 +284,38 @@ VARIABLES = [
 ]
 
 
+# These do nothing without another option: the flags that go with each.
+WITH_OTHERS = [
+    (b"PYINIT_PID_FILE_TIMEOUT", b"1m30s", "pid_file_timeout_s", 90.0, ["--pid-file", "/x"]),
+    (b"PYINIT_PID_FILE_TIMEOUT", b"0", "pid_file_timeout_s", 0.0, ["--pid-file", "/x"]),
+    (b"PYINIT_CLEAN_PID_FILE", b"1", "clean_pid_file", True, ["--pid-file", "/x"]),
+    (b"PYINIT_GRACE_MAX", b"5m", "grace_max_s", 300.0, ["--notify"]),
+    (b"PYINIT_GRACE_MAX", b"8s", "grace_max_s", 8.0, ["--notify"]),
+]
+
+
+@pytest.mark.parametrize(("variable", "text", "setting", "value", "others"), WITH_OTHERS)
+def test_some_need_another(variable: bytes, text: bytes, setting: str, value: object, others: list[str]) -> None:
+    """With what they need, flag and variable say the same; where the needed one comes from does not matter."""
+    name = variable.decode().removeprefix("PYINIT_").lower().replace("_", "-")
+    flag = [f"--{name}"] if isinstance(value, bool) else [f"--{name}", text.decode()]
+    other = others[0].removeprefix("--").upper().replace("-", "_").encode()
+    for argv, environ, source in (
+        ([*others, "x"], {variable: text}, "variable"),
+        ([*flag, *others, "x"], {}, "flag"),
+        ([*flag, "x"], {b"PYINIT_" + other: others[1].encode() if others[1:] else b"1"}, "flag"),
+    ):
+        settings = options.parse(argv, environ)
+        assert getattr(settings, setting) == value
+        assert settings.sources[setting] == source
+
+
 @pytest.mark.parametrize(("variable", "text", "setting", "value"), VARIABLES)
 def test_a_variable_sets_its_setting(variable: bytes, text: bytes, setting: str, value: object) -> None:
     """Each long option has a variable; it is taken out of the command's environment."""
     settings = options.parse(["true"], {b"HOME": b"/", variable: text, b"XPYINIT_GRACE": b"1"})
 
-    assert settings_of(settings) == {**DEFAULTS, setting: value}
+    assert settings_of(settings) == changed(setting, value)
     assert settings.sources[setting] == "variable"
     assert settings.own_variables == [variable]
     assert settings.unknown_variables == []
@@ -258,7 +323,7 @@ def test_a_variable_sets_its_setting(variable: bytes, text: bytes, setting: str,
 
 def test_each_option_but_the_actions_has_a_tested_variable() -> None:
     """No option is left without a variable; what ends the parsing or stands for another option has none."""
-    tested = {variable.decode() for variable, *_ in VARIABLES}
+    tested = {variable.decode() for variable, *_ in VARIABLES} | {variable.decode() for variable, *_ in WITH_OTHERS}
     assert {row.variable for row in options.OPTIONS if row.variable} == tested
     assert {row.kind for row in options.OPTIONS if not row.variable} == {"action", "preset"}
 
@@ -413,6 +478,7 @@ WORDS = st.one_of(
         + ["--" + row.name + "=" for row in options.OPTIONS]
         + ["--no-" + row.name for row in options.OPTIONS]
         + [f"--{row.name}={row.default}" for row in options.OPTIONS]
+        + ["QUIT:1s,TERM", "QUIT:20s,TERM:5s", "--stop-signal=TERM:5s", "--pid-file=x", "--grace-max=60", "--notify"]
     ),
 )
 NAMES = st.one_of(
@@ -441,13 +507,16 @@ def test_nothing_but_a_usage_error_comes_out(argv: list[str], environ: dict[byte
         assert argv[len(argv) - len(settings.command) :] == settings.command
         assert set(settings.sources) == set(DEFAULTS)
         assert 0 <= settings.grace_s <= values.DURATION_MAX_S
-        assert settings.stop_signal is None or 1 <= settings.stop_signal <= signames.RTMAX
+        assert all(1 <= signo <= signames.RTMAX for signo, _ in settings.stop_signal)
+        assert all(seconds for _, seconds in settings.stop_signal[:-1])
+        assert settings.grace_max_s is not None
+        assert settings.grace_max_s >= settings.grace_s >= sum(seconds or 0 for _, seconds in settings.stop_signal)
     assert all(isinstance(name, str) for name, _ in settings.unknown_variables)
 
 
 @given(
     grace_ms=st.integers(0, values.DURATION_MAX_S * 1000),
-    number=st.integers(1, signames.RTMAX),
+    number=st.integers(1, signames.RTMAX).filter(lambda number: number not in values.NEVER_STOPS),
     statuses=st.sets(st.integers(0, 255), max_size=5),
     as_variables=st.booleans(),
 )
@@ -470,5 +539,85 @@ def test_what_is_written_is_what_is_set(
     settings = options.parse([*argv, "true"], environ)
 
     assert settings.grace_s == grace_ms / 1000
-    assert settings.stop_signal == number
+    assert settings.stop_signal == ((number, None),)
     assert settings.ok_exits == statuses
+
+
+@pytest.mark.parametrize(
+    ("argv", "environ", "grace_s"),
+    [
+        (["--stop-signal", "QUIT:20s,TERM:5s"], {}, 25.0),
+        (["--stop-signal", "QUIT:20s"], {}, 20.0),
+        (["--stop-signal", "QUIT:300ms,TERM:200ms"], {}, 0.5),
+        ([], {b"PYINIT_STOP_SIGNAL": b"QUIT:20s,TERM:5s"}, 25.0),
+        (["--stop-signal", "QUIT:20s,TERM:5s"], {b"PYINIT_GRACE": b""}, 25.0),
+        (["--stop-signal", "QUIT:20s,TERM:5s", "--stop-command", "x"], {}, 33.0),
+        (["--stop-signal", "QUIT:20s,TERM:5s", "--grace", "60"], {}, 60.0),
+        (["--stop-signal", "QUIT:20s,TERM:5s", "--grace", "25"], {}, 25.0),
+        (["--stop-signal", "QUIT:20s,TERM:5s"], {b"PYINIT_GRACE": b"30"}, 30.0),
+        (["--stop-signal", "QUIT:20s,TERM:5s", "--stop-command", "x", "--grace", "26"], {}, 26.0),
+        (["--stop-signal", "QUIT:20s,TERM", "--grace", "21"], {}, 21.0),
+        (["--stop-signal", "QUIT:2s,TERM"], {}, 8.0),
+        (["--stop-signal", "QUIT:2s,TERM", "--stop-command", "x"], {}, 8.0),
+        (["--stop-signal", "QUIT", "--stop-command", "x"], {}, 8.0),
+        (["--stop-command", "x", "--grace", "1ms"], {}, 0.001),
+        (["--stop-signal", "1:3h,1:3h,1:3h,1:3h,1:3h,1:3h,1:3h,1:3h"], {}, 86400.0),
+        (["--stop-signal", "1:24h", "--grace", "24h"], {}, 86400.0),
+    ],
+)
+def test_a_schedule_adds_up_to_the_grace(argv: list[str], environ: dict[bytes, bytes], grace_s: float) -> None:
+    """A schedule that times every signal is the grace unless one is set; a stop command gets the default on top."""
+    settings = options.parse([*argv, "true"], environ)
+    assert settings.grace_s == grace_s
+    assert settings.grace_max_s == grace_s
+
+
+def test_the_longest_grace_is_measured_at_the_whole_grace() -> None:
+    """--grace-max may be as long as the schedule, and no shorter."""
+    argv = ["--notify", "--stop-signal", "QUIT:20s,TERM:5s", "--grace-max"]
+    assert options.parse([*argv, "25s", "true"], {}).grace_max_s == 25.0
+    with pytest.raises(options.UsageError, match="--grace-max is less than the grace of 25 s"):
+        options.parse([*argv, "24s", "true"], {})
+
+
+@pytest.mark.parametrize("setting", ["pid_file", "termination_log"])
+@pytest.mark.parametrize("path", ["run/x.pid", "./x", "..", "\udcff", "~"])
+def test_a_relative_path_begins_where_pyinit_was_started(
+    setting: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pyinit leaves its working directory, so a path that is used later is made a whole one first."""
+    monkeypatch.chdir(tmp_path)
+    argv = [f"--{setting.replace('_', '-')}", path, "true"]
+    assert getattr(options.parse(argv, {}), setting) == f"{tmp_path}/{path}"
+    monkeypatch.chdir("/")
+    assert getattr(options.parse(argv, {}), setting) == f"/{path}"
+
+
+def test_a_relative_path_needs_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the working directory has been removed, a relative path is an error that says so; a whole one is none."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(options.UsageError, match="--pid-file: the working directory is not there"):
+        options.parse(["--pid-file", "x", "true"], {})
+    with pytest.raises(options.UsageError, match="PYINIT_TERMINATION_LOG: the working directory"):
+        options.parse(["true"], {b"PYINIT_TERMINATION_LOG": b"x"})
+    assert options.parse(["--pid-file", "/x", "true"], {}).pid_file == "/x"
+
+
+@pytest.mark.parametrize(
+    ("argv", "environ"),
+    [
+        (["-P", "--termination-log", "/x"], {}),
+        (["-P", "--no-notify"], {}),
+        (["-P"], {b"PYINIT_NOTIFY": b"0", b"PYINIT_STOP_COMMAND": b""}),
+        (["-P", "--stop-signal", "QUIT:20s,TERM:5s"], {}),
+        (["--no-notify", "--no-clean-pid-file", "true"], {}),
+        (["--reload-command", "x", "--stop-on", "USR1", "true"], {}),
+        (["--reload-command", "x", "--no-pause", "true"], {}),
+    ],
+)
+def test_what_goes_together(argv: list[str], environ: dict[bytes, bytes]) -> None:
+    """A no is no request, and needs nothing."""
+    assert options.parse(argv, environ).action == "run"

@@ -56,6 +56,15 @@ def test_a_parse_imports_nothing_but_our_own() -> None:
     assert imported_by("-gvr15:3", "--stop-on", "TERM,HUP", "--", "true") == OURS
 
 
+def test_rules_are_loaded_where_there_are_some() -> None:
+    """What only some command lines need is a module of its own, and loads nothing more."""
+    for argv in (
+        ["--pid-file", "/x"], ["--notify"], ["--stop-command", "x"], ["--stop-signal=QUIT:1s,TERM"],
+        ["--stop-signal=QUIT:1s"], ["--termination-log", "x"],
+    ):  # fmt: skip
+        assert imported_by(*argv, "--", "true") == OURS | {"pyinit.rules"}
+
+
 def test_a_parse_under_another_name_imports_one_more() -> None:
     """The command lines of all peers are one small module; their texts are loaded only to be shown."""
     ours = OURS | {"pyinit.peers"}

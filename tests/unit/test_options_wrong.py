@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyinit import options
+from pyinit import options, peers
 
 # Each row: the wrong arguments (a command follows), and what the message must say.
 LONG = "9" * 5000
@@ -16,7 +16,12 @@ WRONG_VALUES = {
     "--stop-signal": [
         "", "0", "65", "-15", "+15", "1.0", "015", "TERMINATE", "SIG", "SIGSIGTERM", "SIG15", "RTMIN+", "RTMIN-1",
         "RTMIN+31", "RTMAX+1", "RTMAX-31", "RTMIN+-1", "RTMIN + 3", "RTMIN+003", "RTMIN+\u0663", "\u0661", "TERM ",
-        " TERM", "TERM,QUIT", "TERM\n", "\u017fIGTERM", "\udc80", LONG, "NSIG", "SIGRT3",
+        " TERM", "TERM,QUIT", "TERM\n", "\u017fIGTERM", "\udc80", LONG, "NSIG", "SIGRT3", "KILL", "9", "CHLD", "CONT",
+        "STOP", "TSTP", "TTIN", "22", "TERM:", ":", ":5s", "TERM:0", "TERM:0ms,QUIT", "TERM:-1", "TERM:5x",
+        "TERM:5s:6s", "TERM: 5s", "TERM :5s", "TERM:5 s", "TERM:1.5", "TERM:25h", "TERM=5s", "TERM:5s,", ",TERM:5s",
+        "TERM:5s,,QUIT", "TERM:5s, QUIT", "TERM:5s QUIT", "TERM:5s;QUIT", "QUIT,TERM:5s", "QUIT,TERM",
+        "QUIT:5s,TERM,INT", "QUIT:5s,KILL", "QUIT:5s,KILL:1s", "STOP:1s,TERM", "TERM:\u0665", "TERM:5s,\udcff",
+        "TERM:" + LONG, "5s", "5s:TERM",
     ],
     "--ok-exit": [
         "", "-1", "256", "1.0", "143,130", "143 130", "0x8f", "1e2", "SIGTERM", "all", "\u0661", "\udcff", LONG, "\t",
@@ -37,6 +42,12 @@ WRONG_VALUES = {
     "--log-level": ["", "INFO", "warn", "trace", "1", "\x1b[31minfo"],
     "--log-schema": ["", "opentelemetry", "OTEL", "elastic"],
     "--log-file": ["", "-", "a\x00b", "x" * 4096],
+    "--pid-file": ["", "-", "/run/\x00", "/" + "x" * 4096],
+    "--pid-file-timeout": ["", "-1", "1.5", "never", "inf", "25h", "60 s"],
+    "--reload-command": ["", " ", "\t\n", "a\x00b"],
+    "--stop-command": ["", " ", "\u2003", "\x00", "postfix stop\x00"],
+    "--grace-max": ["", "x", "-1", "infinity", "86401", "none"],
+    "--termination-log": ["", "-", "\x00", "/" + "x" * 5000],
 }  # fmt: skip
 WRONG_LINES = [
     ([], "no command"),
@@ -97,6 +108,27 @@ WRONG_LINES = [
     (["--loglevel=debug", "x"], "did you mean --log-level?"),
     (["--hlep"], "did you mean --help?"),
     (["--versoin"], "did you mean --version?"),
+    (["--pid-file"], "--pid-file needs a value; write --pid-file PATH, for example --pid-file /run/nginx.pid"),
+    (["--pid-file", "--", "x"], "--pid-file needs a value"),
+    (["--pid-file-timeout"], "--pid-file-timeout needs a value; write --pid-file-timeout D, for example"),
+    (["--stop-command"], "for example --stop-command 'postfix stop'"),
+    (["--reload-command"], "for example --reload-command 'postfix reload'"),
+    (["--grace-max"], "for example --grace-max 60s"),
+    (["--stop-signal"], "for example --stop-signal QUIT:20s,TERM:5s"),
+    (["--termination-log"], "--termination-log needs a value"),
+    (["--notify=1", "x"], "--notify takes no value; write --notify or --no-notify"),
+    (["--clean-pid-file=yes", "x"], "--clean-pid-file takes no value"),
+    (["--no-pid-file", "x"], "'--no-pid-file'"),
+    (["--no-stop-command", "x"], "did you mean --stop-command?"),
+    (["--pidfile", "/x", "x"], "did you mean --pid-file?"),
+    (["--pid_file_timeout=5", "x"], "did you mean --pid-file-timeout?"),
+    (["--clean-pidfile", "x"], "did you mean --clean-pid-file?"),
+    (["--sd-notify", "x"], "did you mean --notify?"),
+    (["--nofity", "x"], "did you mean --notify?"),
+    (["--stop-cmd", "x", "x"], "did you mean --stop-command?"),
+    (["--reload", "x", "x"], "did you mean --reload-command?"),
+    (["--max-grace", "x", "x"], "did you mean --grace?"),
+    (["--termination-message", "x", "x"], "did you mean --termination-log?"),
     (["--zzz", "x"], "pyinit --help lists all of them"),
     (["---", "x"], "'---'"),
     (["--=", "x"], "'--'"),
@@ -143,6 +175,130 @@ WRONG_VARIABLES = [
     (b"PYINIT_LOG_FILE", b"-"),
     (b"PYINIT_LOG_FILE", b"/" + b"x" * 5000),
     (b"PYINIT_LOG_SCHEMA", b"otlp"),
+    (b"PYINIT_STOP_SIGNAL", b"QUIT:20s;TERM:5s"),
+    (b"PYINIT_STOP_SIGNAL", b"QUIT,TERM"),
+    (b"PYINIT_STOP_SIGNAL", b"SIGKILL"),
+    (b"PYINIT_PID_FILE", b"-"),
+    (b"PYINIT_PID_FILE_TIMEOUT", b"forever"),
+    (b"PYINIT_CLEAN_PID_FILE", b"please"),
+    (b"PYINIT_NOTIFY", b"all"),
+    (b"PYINIT_RELOAD_COMMAND", b" "),
+    (b"PYINIT_STOP_COMMAND", b"\t"),
+    (b"PYINIT_GRACE_MAX", b"\xff"),
+    (b"PYINIT_TERMINATION_LOG", b"-"),
+]
+REMEDY = "write a longer grace or shorter durations"
+# Each row: flags (a command follows where there is no --pause), variables, and the whole message.
+WRONG_TOGETHER: list[tuple[list[str], dict[bytes, bytes], str]] = [
+    (
+        ["--clean-pid-file"],
+        {},
+        "--clean-pid-file does nothing without --pid-file; give both, or leave out --clean-pid-file",
+    ),
+    (
+        [],
+        {b"PYINIT_CLEAN_PID_FILE": b"1"},
+        "PYINIT_CLEAN_PID_FILE does nothing without PYINIT_PID_FILE; give both, or leave out PYINIT_CLEAN_PID_FILE",
+    ),
+    (
+        ["--clean-pid-file"],
+        {b"PYINIT_PID_FILE": b""},
+        "--clean-pid-file does nothing without --pid-file; give both, or leave out --clean-pid-file",
+    ),
+    (
+        ["--pid-file-timeout", "60s"],
+        {},
+        "--pid-file-timeout does nothing without --pid-file; give both, or leave out --pid-file-timeout",
+    ),
+    (
+        [],
+        {b"PYINIT_PID_FILE_TIMEOUT": b"60s"},
+        "PYINIT_PID_FILE_TIMEOUT does nothing without PYINIT_PID_FILE; give both, or leave out PYINIT_PID_FILE_TIMEOUT",
+    ),
+    (["--grace-max", "60"], {}, "--grace-max does nothing without --notify; give both, or leave out --grace-max"),
+    (
+        ["--grace-max", "60", "--no-notify"],
+        {b"PYINIT_NOTIFY": b"1"},
+        "--grace-max does nothing without --notify; give both, or leave out --grace-max",
+    ),
+    (["--notify", "--grace-max", "7"], {}, "--grace-max is less than the grace of 8 s; write that or more"),
+    (
+        ["--notify", "--grace", "1m30s"],
+        {b"PYINIT_GRACE_MAX": b"89s"},
+        "PYINIT_GRACE_MAX is less than the grace of 90 s; write that or more",
+    ),
+    (["--pause", "--notify"], {}, "--pause runs no command; leave out --notify"),
+    (["-P", "--stop-command", "x"], {}, "--pause runs no command; leave out --stop-command"),
+    (["-P", "--reload-command", "x"], {}, "--pause runs no command; leave out --reload-command"),
+    (["-P", "--grace-max", "9"], {}, "--pause runs no command; leave out --grace-max"),
+    (["-P", "--pid-file", "/x"], {}, "--pause runs no command; leave out --pid-file"),
+    (["-P", "--clean-pid-file", "--pid-file", "/x"], {}, "--pause runs no command; leave out --pid-file"),
+    (["-P"], {b"PYINIT_PID_FILE": b"/x"}, "--pause runs no command; leave out PYINIT_PID_FILE"),
+    (["-P"], {b"PYINIT_NOTIFY": b"1"}, "--pause runs no command; leave out PYINIT_NOTIFY"),
+    (["-P"], {b"PYINIT_STOP_COMMAND": b"x"}, "--pause runs no command; leave out PYINIT_STOP_COMMAND"),
+    (
+        ["--stop-signal", "QUIT,TERM:5s"],
+        {},
+        "--stop-signal: 'SIGQUIT' needs a duration, as another one follows; write for example QUIT:20s,TERM:5s",
+    ),
+    (["--stop-signal", ",".join(["1:1"] * 9)], {}, "--stop-signal has 9 signals; write at most 8"),
+    ([], {b"PYINIT_STOP_SIGNAL": b"1:1," * 999 + b"1"}, "PYINIT_STOP_SIGNAL has 1000 signals; write at most 8"),
+    (
+        ["--stop-signal", "QUIT:20s,TERM:5s", "--grace", "24s"],
+        {},
+        "--stop-signal takes 25 s in all, and --grace gives 24 s; " + REMEDY,
+    ),
+    (
+        ["--stop-signal", "QUIT:2500ms"],
+        {b"PYINIT_GRACE": b"2s"},
+        "--stop-signal takes 2.5 s in all, and PYINIT_GRACE gives 2 s; " + REMEDY,
+    ),
+    (
+        ["--grace", "0"],
+        {b"PYINIT_STOP_SIGNAL": b"QUIT:1ms"},
+        "PYINIT_STOP_SIGNAL takes 0.001 s in all, and --grace gives 0 s; " + REMEDY,
+    ),
+    (
+        ["--stop-signal", "QUIT:20s,TERM"],
+        {},
+        "--stop-signal takes 20 s before its last signal, and --grace gives 8 s; " + REMEDY,
+    ),
+    (
+        ["--stop-signal", "QUIT:20s,TERM", "--grace", "20"],
+        {},
+        "--stop-signal takes 20 s before its last signal, and --grace gives 20 s; " + REMEDY,
+    ),
+    (
+        ["--stop-signal", "QUIT:20s", "--stop-command", "x", "--grace", "20"],
+        {},
+        "--stop-signal takes 20 s in all, and --grace gives 20 s; " + REMEDY,
+    ),
+    (["--stop-signal", "1:24h,2:1ms"], {}, "--stop-signal takes 86400.001 s in all; the longest grace is 24h"),
+    (
+        ["--stop-signal", "1:24h", "--stop-command", "x"],
+        {},
+        "--stop-signal takes 86408 s in all; the longest grace is 24h",
+    ),
+    (
+        ["--stop-command", "x", "--grace", "0"],
+        {},
+        "--stop-command has no time in a grace of 0 s; leave it out, or write a longer grace",
+    ),
+    (
+        [],
+        {b"PYINIT_STOP_COMMAND": b"x", b"PYINIT_GRACE": b"0ms"},
+        "PYINIT_STOP_COMMAND has no time in a grace of 0 s; leave it out, or write a longer grace",
+    ),
+    (
+        ["--reload-command", "x", "--stop-on", "TERM,HUP"],
+        {},
+        "--reload-command runs at SIGHUP, but --stop-on makes that ask for a stop; leave out one of them",
+    ),
+    (
+        [],
+        {b"PYINIT_RELOAD_COMMAND": b"x", b"PYINIT_STOP_ON": b"1"},
+        "PYINIT_RELOAD_COMMAND runs at SIGHUP, but PYINIT_STOP_ON makes that ask for a stop; leave out one of them",
+    ),
 ]
 
 
@@ -159,8 +315,9 @@ def message_of(argv: list[str], environ: dict[bytes, bytes]) -> str:
 
 
 def test_there_are_enough_wrong_ones() -> None:
-    """At least 100 wrong inputs are tried."""
-    assert sum(map(len, WRONG_VALUES.values())) + len(WRONG_LINES) + len(WRONG_VARIABLES) >= 150
+    """At least 350 wrong inputs are tried."""
+    wrong = sum(map(len, WRONG_VALUES.values())) + len(WRONG_LINES) + len(WRONG_VARIABLES) + len(WRONG_TOGETHER)
+    assert wrong >= 350
 
 
 @pytest.mark.parametrize("flag", WRONG_VALUES)
@@ -193,9 +350,36 @@ def test_a_wrong_variable_is_named(variable: bytes, text: bytes) -> None:
     assert "--" not in message
 
 
+@pytest.mark.parametrize(("flags", "environ", "message"), WRONG_TOGETHER)
+def test_what_does_not_go_together(flags: list[str], environ: dict[bytes, bytes], message: str) -> None:
+    """Options that are right by themselves, and wrong together: each is named as it was written."""
+    pause = "-P" in flags or "--pause" in flags
+    assert message_of(flags if pause else [*flags, "true"], environ) == message
+
+
+def test_rules_hold_under_the_names_of_peers() -> None:
+    """A variable that needs another one is told there, too, in one line and with that program's status."""
+    for name, argv in (("tini", ["true"]), ("dumb-init", ["true"]), ("catatonit", ["-P"])):
+        settings = peers.parse(name, argv, {b"PYINIT_CLEAN_PID_FILE": b"1"})
+        assert (settings.action, settings.print_fd, settings.exit_status) == ("print", 2, 1)
+        assert settings.print_text.startswith(f"{name}: PYINIT_CLEAN_PID_FILE does nothing without PYINIT_PID_FILE; ")
+
+
 @pytest.mark.parametrize(
     ("argv", "says"),
     [
+        (["--stop-signal", "TREM:5s", "x"], "(did you mean TERM?)"),
+        (["--stop-signal", "QUIT:5s,sigtrem", "x"], "'sigtrem' is not a signal"),
+        (["--stop-signal", "QUIT:5s,sigtrem", "x"], "(did you mean TERM?)"),
+        (["--stop-signal", "QUIT:5s TERM", "x"], "write for example QUIT:20s,TERM:5s"),
+        (
+            ["--stop-signal", "QUIT:5s,KILL", "x"],
+            "comes by itself at the end of the grace; write another one, or a shorter grace",
+        ),
+        (["--stop-signal", "CONT", "x"], "not a signal that ends anything; write another one"),
+        (["--stop-signal", "QUIT:0,TERM", "x"], "no time at all"),
+        (["--stop-command", " ", "x"], "write what sh -c can run"),
+        (["--pid-file", "-", "x"], "write the whole name of a file"),
         (["--stop-signal", "TREM", "x"], "(did you mean TERM?)"),
         (["--stop-signal", "sigquti", "x"], "(did you mean QUIT?)"),
         (["--until", "servce", "x"], "(did you mean service?)"),
@@ -209,7 +393,7 @@ def test_a_wrong_variable_is_named(variable: bytes, text: bytes) -> None:
         (["--log-level", "warn", "x"], "(did you mean warning?)"),
         (["--ok-exit", "143,130", "x"], "for several write --ok-exit again"),
         (["--grace", "25h", "x"], "the longest duration is 24h"),
-        (["--log-file", "-", "x"], "write /dev/stdout or /dev/stderr"),
+        (["--log-file", "-", "x"], "write the whole name of a file, such as /dev/stdout"),
     ],
 )
 def test_a_wrong_value_gets_a_hint(argv: list[str], says: str) -> None:

@@ -13,9 +13,9 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "exit-status.md"
 
 
 def test_help_fits_on_a_screen() -> None:
-    """At most 40 lines of at most 80 columns."""
+    """At most 52 lines of at most 80 columns."""
     lines = usage.help_text().splitlines()
-    assert 24 <= len(lines) <= 40
+    assert 24 <= len(lines) <= 52
     assert max(map(len, lines)) <= 80
     assert not any(line.endswith(" ") for line in lines)
     assert usage.help_text().endswith("\n")
@@ -34,7 +34,7 @@ def test_help_tells_each_option() -> None:
     """Each row of the table is there once, with its text, value and default; and no text without a row."""
     shown = [row for row in options.OPTIONS if row.group]
     assert set(usage.TEXTS) == {row.name for row in shown if row.group != "about"}
-    assert set(usage.GROUPS) == {row.group for row in shown}
+    assert list(usage.GROUPS) == list(dict.fromkeys(row.group for row in shown)), "in the order of the table"
     text = usage.help_text()
     for row in shown:
         if row.group == "about":

@@ -72,8 +72,11 @@ def test_durations_have_one_order(parts: list[tuple[int, str]]) -> None:
             values.duration(text)
 
 
+READERS = [values.duration, values.signal, values.step, values.status, values.truth, values.path, values.command]
+
+
 @given(st.text(max_size=12))
-@pytest.mark.parametrize("read", [values.duration, values.signal, values.status, values.truth, values.path])
+@pytest.mark.parametrize("read", READERS)
 def test_any_other_text_is_a_value_error(read: object, text: str) -> None:
     """No text gets anything but a value or a ValueError with one line that says what to write."""
     assert callable(read)
@@ -165,3 +168,28 @@ def test_other_names(text: str, number: int) -> None:
 def test_names_of_numbers(number: int, name: str) -> None:
     """What has no name of its own is still told by its number."""
     assert signames.name(number) == name
+
+
+@given(number=st.integers(1, signames.RTMAX), thousandths=st.integers(1, values.DURATION_MAX_S * 1000))
+def test_a_step_is_a_signal_with_its_time(number: int, thousandths: int) -> None:
+    """Any signal that can end something, by name or number, with any time but none; alone it has what is left."""
+    text = signames.name(number)
+    if number in values.NEVER_STOPS:
+        with pytest.raises(ValueError, match=r"not (possible|a signal that ends)"):
+            values.step(f"{text}:{thousandths}ms")
+        return
+    assert values.step(f"{text}:{thousandths}ms") == (number, thousandths / 1000)
+    assert values.step(f"{number}:{thousandths}ms") == (number, thousandths / 1000)
+    assert values.step(text) == (number, None)
+
+
+@pytest.mark.parametrize("name", ["KILL", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU"])
+def test_these_signals_stop_nothing(name: str) -> None:
+    """What cannot be caught, what only stops or continues a process, and what tells of children is no stop signal."""
+    assert signames.number(name) in values.NEVER_STOPS
+
+
+@given(st.text(alphabet=st.characters(exclude_characters="\0"), max_size=50).filter(str.strip))
+def test_a_command_is_taken_to_the_letter(text: str) -> None:
+    """The shell gets what was written, whatever is in it."""
+    assert values.command(text) == text

@@ -1,0 +1,156 @@
+"""A second, simpler opinion on what a run must come to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyinit.core.machine import HOLDING, RUNNING, STOPPING
+from pyinit.core.model import RELOAD_COMMAND, SIGKILL
+
+# More than the loop's own looks while stopping need (seconds).
+SLACK_S = 0.3
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyinit.core.model import End, Policy
+    from unit.core_kernel import Task
+
+
+class Oracle:
+    """Says what the run must come to, from what the kernel did, as DESIGN 3.1, 3.2 and 3.4 put it.
+
+    Whom the shell has taken for the service it is told; whether it may is for `core_run.Run` to say.
+    """
+
+    def __init__(self, policy: Policy, clock: Callable[[], float]) -> None:
+        self.policy = policy
+        self._clock = clock
+        self.phase = RUNNING
+        self.main: Task | None = None
+        self.successors: list[Task] = []
+        self.service: Task | None = None  # who was found to be it last, dead or alive
+        self.commands: dict[Task, str] = {}
+        self.decision: End | None = None
+        self.bad: list[End] = []
+        self.stop_command_due = False
+        self._reloading = False
+        self._again = False
+        self._there: list[Task] = []
+        self._heir_by: float | None = None
+
+    def ended(self, task: Task, came: list[Task], roots: list[Task]) -> None:
+        """Take the end of a child of pyinit, the living children that came by it, and all that live now."""
+        assert task.end is not None
+        if not task.end.good and task not in self.commands:
+            self.bad.append(task.end)
+        if task is self.main:
+            self._main_ended(task.end, roots)
+        elif task in self.successors:
+            self.successors.remove(task)
+            self._successor_ended(task.end, came)
+        elif self.commands.get(task) == RELOAD_COMMAND:
+            self._reload_ended(roots)
+
+    def _main_ended(self, end: End, roots: list[Task]) -> None:
+        until = self.policy.until
+        if not end.good or (until == "main" and self.phase == RUNNING):
+            self.decision = self.decision or end
+        if self.phase != RUNNING:
+            return
+        if until == "main" or (until == "service" and not end.good):
+            self.phase = STOPPING
+            return
+        self.successors = self._may_serve(roots)
+        self._service_decides()
+        self.phase = HOLDING
+        self._look_if_over()
+
+    def _successor_ended(self, end: End, came: list[Task]) -> None:
+        if not end.good:
+            self.decision = self.decision or end
+        if self.phase != HOLDING:
+            return
+        if end.good:
+            self.successors += self._may_serve(came)
+        self._service_decides()
+        if self.policy.until == "service" and not end.good:
+            self.phase = STOPPING
+        self._look_if_over()
+
+    def _reload_ended(self, roots: list[Task]) -> None:
+        self._reloading = False
+        if self.phase == HOLDING and not self.successors:
+            self.successors = [task for task in self._may_serve(roots) if task not in self._there]
+        if self._again:
+            self.reload(roots)
+        self._look_if_over()
+
+    def _look_if_over(self) -> None:
+        if self.successors or self.phase != HOLDING or self.policy.until != "service":
+            self._heir_by = None
+        elif not self._reloading:
+            self.phase = STOPPING
+        elif self._heir_by is None:
+            self._heir_by = self._clock() + self.policy.pid_file_timeout_s
+
+    def wait(self, *, stopping: bool) -> None:
+        """Take that time has passed, and whether the run is being stopped now.
+
+        A reload command has some time to bring another service. When exactly that is over depends on when the shell has
+        seen that there is none.
+        """
+        if self.phase == HOLDING and self._heir_by is not None:
+            late_s = self._clock() - self._heir_by
+            if late_s > SLACK_S or (stopping and late_s >= 0):
+                self.phase = STOPPING
+
+    def _may_serve(self, tasks: list[Task]) -> list[Task]:
+        """Leave out the foreign ones, as far as that can be seen, and pyinit's own commands."""
+        return [task for task in tasks if (task.hidden or not task.foreign) and task not in self.commands]
+
+    def _service_decides(self) -> None:
+        """Where the service is known it is the only successor, or the root above it."""
+        if self.service is not None and self.service.alive:
+            self.successors = self._may_serve([self.service.root]) or self.successors
+
+    def identified(self, task: Task) -> None:
+        """Take who has been found to be the service."""
+        self.service = task
+        if self.main is not None and not self.main.alive:
+            self._service_decides()
+            self._look_if_over()
+
+    def reload(self, roots: list[Task]) -> None:
+        """Take a wish for a reload."""
+        if not self.policy.reload_command or self.phase == STOPPING:
+            return
+        self._again = self._reloading
+        if not self._reloading:
+            self._reloading = True
+            self._there = roots
+
+    def command(self, kind: str, task: Task | None) -> None:
+        """Take the start of a command, or that it could not be started."""
+        if task is not None:
+            self.commands[task] = kind
+        elif kind == RELOAD_COMMAND:
+            self._reloading = self._again = False
+            self._look_if_over()
+
+    def stop(self) -> None:
+        """Take a stop request."""
+        if self.phase in (RUNNING, HOLDING):
+            self.phase = STOPPING
+            self.stop_command_due = self.policy.stop_command and any(task.alive for task in self._deciders)
+
+    @property
+    def _deciders(self) -> list[Task]:
+        return [task for task in [self.main, *self.successors] if task is not None]
+
+    @property
+    def status(self) -> int:
+        """The status that the run must end with, if it ended now."""
+        waits = any(task.alive for task in self._deciders)
+        status = self.decision.status if self.decision else 128 + SIGKILL if waits else 0
+        return 0 if status in self.policy.ok_exits else status

@@ -1,0 +1,97 @@
+"""The one place where pyinit waits, on real pipes (epoll(7))."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pyinit.sources import Sources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Pipe:
+    """A pipe, and how often its turn came."""
+
+    def __init__(self) -> None:
+        self.reading, self.writing = os.pipe()
+        self.calls = 0
+
+    def call(self) -> None:
+        """Count."""
+        self.calls += 1
+
+
+@pytest.fixture
+def pipes() -> Iterator[list[Pipe]]:
+    """Give two pipes."""
+    pipes = [Pipe(), Pipe()]
+    yield pipes
+    for pipe in pipes:
+        for fd in (pipe.reading, pipe.writing):
+            if fd >= 0:
+                os.close(fd)
+
+
+def test_what_is_ready_is_called(pipes: list[Pipe]) -> None:
+    """Only what is ready has its turn, once for each wait, as long as there is something to read."""
+    sources = Sources()
+    for pipe in pipes:
+        sources.add(pipe.reading, pipe.call)
+    sources.wait(0)
+    os.write(pipes[0].writing, b"x")
+    sources.wait(-1)
+    sources.wait(-1)
+    assert [pipe.calls for pipe in pipes] == [2, 0]
+    os.read(pipes[0].reading, 1)
+    sources.wait(0)
+    assert [pipe.calls for pipe in pipes] == [2, 0]
+
+
+def test_end_of_a_pipe_is_something_to_read(pipes: list[Pipe]) -> None:
+    """Who waits to read is told that nobody writes any more."""
+    sources = Sources()
+    sources.add(pipes[0].reading, pipes[0].call)
+    os.close(pipes[0].writing)
+    pipes[0].writing = -1
+    sources.wait(-1)
+    assert pipes[0].calls == 1
+
+
+def test_room_to_write(pipes: list[Pipe]) -> None:
+    """Who waits to write is called as long as there is room."""
+    sources = Sources()
+    sources.add(pipes[0].writing, pipes[0].call, writing=True)
+    sources.wait(-1)
+    assert pipes[0].calls == 1
+    os.set_blocking(pipes[0].writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(pipes[0].writing, bytes(4096))
+    sources.wait(0)
+    assert pipes[0].calls == 1
+
+
+def test_what_was_removed_is_called_no_more(pipes: list[Pipe]) -> None:
+    """A descriptor that an earlier call of the same round has removed has no turn, and may be added again."""
+    sources = Sources()
+    turns: list[int] = []
+
+    def take(which: int) -> None:
+        turns.append(which)
+        sources.remove(pipes[1 - which].reading)
+
+    for which, pipe in enumerate(pipes):
+        sources.add(pipe.reading, partial(take, which))
+        os.write(pipe.writing, b"x")
+    sources.wait(-1)
+    assert len(turns) == 1
+    sources.add(pipes[1 - turns[0]].reading, pipes[0].call)
+    sources.remove(pipes[turns[0]].reading)
+    sources.wait(-1)
+    assert pipes[0].calls == 1
