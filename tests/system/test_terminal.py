@@ -130,7 +130,7 @@ def test_ctrl_z_and_fg(shell: Person) -> None:
 
 def test_ctrl_z_and_bg(shell: Person) -> None:
     """Ctrl-Z and `bg`: the job goes on in the background, the shell keeps the terminal, `kill %1` ends the job."""
-    script = f'{UP}; trap "echo got-\\$((3 + 3))" USR1; sleep 30 & wait; wait; exit 9'
+    script = f'trap "echo got-\\$((3 + 3))" USR1; {UP}; sleep 30 & wait; wait; exit 9'
     shell.type(f"$P --forward-to main -- bash -c '{script}'\n")
     shell.see(SEEN_UP)
     shell.type(CTRL_Z)
