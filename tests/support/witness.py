@@ -130,6 +130,7 @@ class Witness:
         strangers: dict[int, int] = {}
         threads: dict[int, int] = {}  # how many of a process have not ended, the first one included
         found: list[Seen] = []
+        statuses: dict[int, int] = {}  # of a thread that just ends it is 0; of the last ones it is that of the process
         top_status = None
         over = False
         for event in self._events:
@@ -140,6 +141,7 @@ class Witness:
                     threads[child] = threads.get(child, 1) + 1
                     continue
                 threads[child] = 1
+                statuses.pop(child, None)
                 if child == top:  # the number begins to mean pyinit; or it did, and now means somebody else
                     over = top_status is not None
                     if not over:
@@ -155,6 +157,7 @@ class Witness:
                     below.pop(child, None)
             elif what == EVENT_EXIT:
                 _, pid, status, _, _, parent = _EXIT.unpack_from(event, _OFFSET + _WHAT.size)
+                status = statuses[pid] = statuses.get(pid, 0) or status
                 threads[pid] = threads.get(pid, 1) - 1
                 if threads[pid] > 0:  # the others go on, and may fork
                     continue
