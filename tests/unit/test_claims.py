@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +15,7 @@ import pytest
 from pyinit import claims, kernel
 from pyinit.claims import locate
 from pyinit.procfs import Proc
+from support.descriptors import descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -305,10 +305,10 @@ def test_the_climb_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_descriptor_is_left(proc: Proc) -> None:
     """Whatever comes of it, the descriptor is closed."""
-    before = len(list(Path("/proc/self/fd").iterdir()))
+    before = descriptors()
     with line_of(2) as pids, started(THREAD, lines=1) as more:
-        during = len(list(Path("/proc/self/fd").iterdir()))
+        during = descriptors()
         for pid in [*pids, *more, 1, os.getppid(), 0]:
             locate(proc, pid)
-        assert len(list(Path("/proc/self/fd").iterdir())) == during
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+        assert not descriptors() - during
+    assert not descriptors() - before

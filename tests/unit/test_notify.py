@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 import pyinit
 from pyinit import notify
 from pyinit.notify import Inbox, Outbox, parse
+from support.descriptors import descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,11 +73,6 @@ def receiver(name: bytes) -> Iterator[socket.socket]:
 def fields_of(inbox: Inbox) -> list[dict[str, str]]:
     """Return the fields of the messages that are waiting."""
     return [message.fields for message in inbox.receive()]
-
-
-def open_fds() -> int:
-    """Return how many descriptors we have."""
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def has_hung_up(fd: int) -> bool:
@@ -211,11 +207,11 @@ def test_long_messages(inbox: Inbox, sender: socket.socket) -> None:
 @pytest.mark.parametrize("count", [1, 2, 253])
 def test_descriptors_are_closed(inbox: Inbox, sender: socket.socket, count: int) -> None:
     """No descriptor that is sent stays, however many (FDSTORE=1, BARRIER=1 with too many)."""
-    before = open_fds()
+    before = descriptors()
     with Path("/dev/null").open("rb") as null:
         socket.send_fds(sender, [b"FDSTORE=1"], [null.fileno()] * count)
     assert fields_of(inbox) == [{"FDSTORE": "1"}]
-    assert open_fds() == before
+    assert not descriptors() - before
 
 
 def test_descriptors_with_nothing_said(inbox: Inbox, sender: socket.socket) -> None:
@@ -233,7 +229,7 @@ def test_no_number_left_for_descriptors(inbox: Inbox, sender: socket.socket, lef
     """Where we have no number left (EMFILE), descriptors are closed all the same, and the message is heard."""
     ours, theirs = os.pipe()
     socket.send_fds(sender, [b"READY=1"], [theirs] * 100)
-    before = open_fds()
+    before = descriptors()
     os.close(theirs)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest_free = os.dup(0)
@@ -244,7 +240,7 @@ def test_no_number_left_for_descriptors(inbox: Inbox, sender: socket.socket, lef
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert (message.pid, message.fields) == (os.getpid(), {"READY": "1"})
-    assert open_fds() == before - 1
+    assert not descriptors() - before
     assert has_hung_up(ours)
     os.close(ours)
 
@@ -289,11 +285,11 @@ def test_no_address_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
         def bind(self, _: object, /) -> None:
             raise OSError(28, "no name is free")
 
-    before = open_fds()
+    before = descriptors()
     monkeypatch.setattr(_socket, "socket", Nameless)
     with pytest.raises(OSError, match="no name is free"):
         Inbox()
-    assert open_fds() == before
+    assert not descriptors() - before
 
 
 def test_closed(inbox: Inbox) -> None:
@@ -388,10 +384,10 @@ def test_message_that_is_too_long() -> None:
 
 def test_no_descriptor_is_kept() -> None:
     """Sending leaves nothing open, whatever comes of it."""
-    before = open_fds()
+    before = descriptors()
     for address in (b"@pyinit-nobody", b"/nowhere", b"vsock:1:1"):
         Outbox(address).send({"READY": "1"})
-    assert open_fds() == before
+    assert not descriptors() - before
 
 
 def test_imports() -> None:

@@ -19,6 +19,7 @@ from pyinit.procfs import Proc
 from pyinit.serving import Serving
 from pyinit.sources import Sources
 from pyinit.spawn import Inherited
+from support.descriptors import descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,12 +150,12 @@ def test_one_is_followed_at_a_time(
     """However often the service changes, one descriptor is held."""
     stage = Stage()
     proc = Proc(os.getpid())
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208  # how many there are is all
+    before = descriptors()
     for pid in (child.pid, grandchild[1]) * 5:
         seen = proc.describe(pid)
         assert seen is not None
         assert stage.do(actions.Follow(seen)) is None
-    assert len(os.listdir("/proc/self/fd")) == before + 1  # noqa: PTH208
+    assert len(descriptors() - before) == 1
 
 
 def test_follow_who_has_ended(child: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
