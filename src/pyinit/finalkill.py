@@ -27,13 +27,16 @@ class FinalKill:
     A zombie that is not reaped keeps its PID and counts in every limit. Where a limit has been reached, each reap
     gives a survivor the place for one more fork, and nobody would ever be the last: a fork bomb at its limit takes such
     a place within microseconds. So nothing is reaped until everybody who was killed is dead and has brought nobody new.
+
+    Attributes:
+        came: somebody new was there at the last call of `kill`: more may have come since.
     """
 
     def __init__(self, proc: Proc) -> None:
         self._proc = proc
         self._killed: set[int] = set()
         self._dying: list[int] = []
-        self._came = False
+        self.came = False
         self._until = 0.0
         self._limit = 0.0
 
@@ -47,12 +50,12 @@ class FinalKill:
         denied: list[int] = []
         begun = time.monotonic()
         changed = self._bury()
-        self._came = False
+        self.came = False
         while self._proc.lists_children or not self._dying or begun >= self._until:
             new = [pid for pid in self._proc.children() if pid not in self._killed]
             if not new:
                 break
-            self._came = changed = True
+            self.came = changed = True
             for pid in new:
                 (denied if kernel.send(pid, SIGKILL) == kernel.DENIED else self._dying).append(pid)
             self._killed.update(new)
@@ -72,14 +75,9 @@ class FinalKill:
         return len(self._dying) < before
 
     @property
-    def busy(self) -> bool:
-        """True when somebody came during the last call of `kill`: more may have come already."""
-        return self._came
-
-    @property
     def holds_the_dead(self) -> bool:
         """True while nothing must be reaped."""
-        wanted = (self._came or self._dying) and len(self._killed) < HELD
+        wanted = (self.came or self._dying) and len(self._killed) < HELD
         return bool(wanted) and time.monotonic() < self._until
 
     def reaped(self, pid: int) -> None:

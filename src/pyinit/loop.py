@@ -178,7 +178,7 @@ class Loop:
         final_kill = self._effects.final_kill
         if final_kill.holds_the_dead:
             self.take(events.Settled(childless=False))
-        self._more = self._more or (final_kill.holds_the_dead and final_kill.busy)
+        self._more = self._more or (final_kill.holds_the_dead and final_kill.came)
         return final_kill.holds_the_dead
 
     def _at_its_end(self, pid: int) -> Process:

@@ -7,7 +7,7 @@ from functools import partial
 
 from pyinit import claims, kernel
 from pyinit.core import actions, events
-from pyinit.core.model import FROM_NOTIFY, FROM_PID_FILE, RELOAD_COMMAND, STOP_COMMAND, Claim
+from pyinit.core.model import FROM_NOTIFY, FROM_PID_FILE, RELOAD_COMMAND, STOP_COMMAND, Claim, whole_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from pyinit.sources import Sources
 
 _OUTER = b"NOTIFY_SOCKET"
+# What is believed of nobody but a process that is proven to be below us.
+_PROVEN_ONLY = ("MAINPID", "EXTEND_TIMEOUT_USEC")
+_DIGITS_MAX = 10  # no PID has more
 
 
 class Serving:
@@ -77,9 +80,9 @@ class Serving:
         file = self._launch.pid_file
         if file is None:
             return
+        path = self._launch.settings.pid_file or ""
         pid, reason = file.read()
-        claim = Claim(FROM_PID_FILE, reason=reason) if reason else self._claim(FROM_PID_FILE, pid, "")
-        claim.text = self._launch.settings.pid_file or ""
+        claim = Claim(FROM_PID_FILE, text=path, reason=reason) if reason else self._claim(FROM_PID_FILE, pid, path)
         if claim.process is not None:
             self.proven = pid
         self._take(events.Claimed(claim))
@@ -141,8 +144,7 @@ class Serving:
         claim = None
         if not reason and "MAINPID" in fields:
             text = fields["MAINPID"]
-            pid = int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX else 0
-            claim = self._claim(FROM_NOTIFY, pid, f"MAINPID={text}")
+            claim = self._claim(FROM_NOTIFY, whole_number(text, _DIGITS_MAX) or 0, f"MAINPID={text}")
         return events.Notified(sender, fields, claim=claim, reason=reason)
 
     def _sender(self, message: Message) -> tuple[Process | None, str]:
@@ -207,8 +209,3 @@ def _of_sender(reason: str) -> str:
     """Turn what is wrong with a number that is named into what is wrong with a sender."""
     reason = reason.replace("which no process has", "which is gone", 1)
     return reason.replace("names", "its sender,", 1).replace(", which", ",", 1)
-
-
-_DIGITS_MAX = 10
-# What is believed of nobody but a process that is proven to be below us.
-_PROVEN_ONLY = ("MAINPID", "EXTEND_TIMEOUT_USEC")

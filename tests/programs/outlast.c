@@ -9,19 +9,13 @@ static int last;
 static void on_signal(int number, siginfo_t *info, void *context)
 {
     (void)context;
-    char line[128];
-    int saved = errno;
-    int length = snprintf(line, sizeof line, "got %d from %d %s\n", number, info->si_pid, name);
-    ssize_t ignored = write(STDOUT_FILENO, line, (size_t)length);
-    (void)ignored;
+    tell_signal(number, info, name);
     if (number == last)
         done = 1;
-    errno = saved;
 }
 
 int main(int argc, char **argv)
 {
-    sigset_t all, none;
     if (argc < 3)
         return 97;
     live();
@@ -31,17 +25,6 @@ int main(int argc, char **argv)
         setsid();
         run(argv + 3);
     }
-    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
-    sigfillset(&action.sa_mask);
-    for (int number = 1; number <= SIGRTMAX; number++)
-        if (number != SIGALRM && number != SIGCHLD && number != SIGSEGV && number != SIGBUS && number != SIGILL
-            && number != SIGFPE)
-            sigaction(number, &action, NULL);
-    sigfillset(&all);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &all, NULL);
-    say("ready %d %s", getpid(), name);
-    while (!done)
-        sigsuspend(&none);
+    take_signals(on_signal, name, &done);
     finish(0);
 }

@@ -60,6 +60,35 @@ __attribute__((format(printf, 1, 2))) static inline void say(const char *format,
     (void)ignored;
 }
 
+/* "got SIGNAL from PID NAME", from a handler. */
+static inline void tell_signal(int number, const siginfo_t *info, const char *name)
+{
+    char line[128];
+    int saved = errno;
+    int length = snprintf(line, sizeof line, "got %d from %d %s\n", number, info->si_pid, name);
+    ssize_t ignored = write(STDOUT_FILENO, line, (size_t)length);
+    (void)ignored;
+    errno = saved;
+}
+
+/* Handle every signal that can be caught; then say "ready PID NAME" and take them, one at a time, until *done. */
+static inline void take_signals(void (*handler)(int, siginfo_t *, void *), const char *name, volatile sig_atomic_t *done)
+{
+    struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO};
+    sigfillset(&action.sa_mask);
+    for (int number = 1; number <= SIGRTMAX; number++)
+        if (number != SIGALRM && number != SIGCHLD && number != SIGSEGV && number != SIGBUS && number != SIGILL
+            && number != SIGFPE)
+            sigaction(number, &action, NULL);
+    sigset_t all, none;
+    sigfillset(&all);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    say("ready %d %s", getpid(), name);
+    while (!*done)
+        sigsuspend(&none);
+}
+
 /* Exit, and first leave "PID STATUS" in the file that WITNESS names, where the kernel cannot be asked. */
 __attribute__((noreturn)) static inline void finish(int status)
 {

@@ -8,14 +8,9 @@ static const char *name = "serve";
 static void on_signal(int number, siginfo_t *info, void *context)
 {
     (void)context;
-    char line[128];
-    int saved = errno;
-    int length = snprintf(line, sizeof line, "got %d from %d %s\n", number, info->si_pid, name);
-    ssize_t ignored = write(STDOUT_FILENO, line, (size_t)length);
-    (void)ignored;
+    tell_signal(number, info, name);
     if (number == SIGTERM || number == SIGINT || number == SIGQUIT)
         done = 1;
-    errno = saved;
 }
 
 int main(int argc, char **argv)
@@ -24,18 +19,6 @@ int main(int argc, char **argv)
     if (argc > 2)
         name = argv[2];
     live();
-    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
-    sigfillset(&action.sa_mask);
-    for (int number = 1; number <= SIGRTMAX; number++)
-        if (number != SIGALRM && number != SIGCHLD && number != SIGSEGV && number != SIGBUS && number != SIGILL
-            && number != SIGFPE)
-            sigaction(number, &action, NULL);
-    sigset_t all, none;
-    sigfillset(&all);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &all, NULL);
-    say("ready %d %s", getpid(), name);
-    while (!done)
-        sigsuspend(&none);
+    take_signals(on_signal, name, &done);
     finish(status);
 }

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from support import procs, schema, witness
 from support.programs import program
-from support.waiting import DEADLINE_S, Lines, wait_for_exit
+from support.waiting import DEADLINE_S, Lines, pass_time, wait_for_exit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +36,9 @@ ALL_MODES = (SUBREAPER, PID1, PLAIN_USER, PID1_USER)
 USER = 1000
 LOG_OPTIONS = ("--log-format", "json", "--log-level", "debug")
 PIPE_BYTES = 1 << 20
+# Seconds: until what has just happened is dealt with, and without anything that happens.
+SETTLE_S = 0.7
+IDLE_S = 2.0
 ROOT = os.geteuid() == 0
 
 # Names of records and of their keys, in one place.
@@ -258,6 +261,13 @@ class Run:
         found = self.of(event, **facts)
         assert len(found) == 1, f"{len(found)} records of {event} with {facts}: {self.log.names()}"
         return found[0]
+
+    def assert_idle(self) -> None:
+        """Once all is settled, let some time pass, and see that pyinit did not wake up in it."""
+        pass_time(SETTLE_S)
+        before = procs.wakeups(self.pid)
+        pass_time(IDLE_S)
+        assert procs.wakeups(self.pid) == before
 
     def stop(self, number: int = SIGTERM, timeout_s: float = DEADLINE_S) -> int:
         """Ask for a stop and wait for the end."""

@@ -37,7 +37,6 @@ from support.run import (
     STOPPING,
     SUBREAPER,
 )
-from support.waiting import pass_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,8 +52,6 @@ LONG_GRACE = ["--grace", "50s"]
 SLACK_S = 2.5
 # Without a line for each that is reaped.
 QUIET = ("--log-format", "json", "--log-level", "info")
-IDLE_S = 2.0
-SETTLE_S = 0.7
 
 
 def service(pyinit: Start, *options: str, status: int = 0, **keywords: object) -> tuple[Run, int]:
@@ -854,10 +851,7 @@ def test_no_wakeup(pyinit: Start, workdir: Path) -> None:
         elif step == 2:
             begin.write_text("now\n")
             run.wait_for(COMMAND_ENDED)
-        pass_time(SETTLE_S)
-        before = procs.wakeups(run.pid)
-        pass_time(IDLE_S / 2)
-        assert procs.wakeups(run.pid) == before
+        run.assert_idle()
     assert run.stop() == 0
 
 

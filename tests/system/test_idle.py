@@ -10,7 +10,6 @@ import pytest
 from support import procs
 from support.programs import program
 from support.run import HANDOVER, PID1, STARTED, SUBREAPER
-from support.waiting import pass_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
 
     Start = Callable[..., Run]
 
-
-IDLE_S = 2.0
-SETTLE_S = 0.7
 
 COMMANDS = {
     "running": [program("serve"), "0"],
@@ -42,10 +38,7 @@ def test_no_wakeup(pyinit: Start, kind: str) -> None:
     run = pyinit(*COMMANDS[kind])
     run.out.wait("ready")
     run.wait_for(HANDOVER if kind.startswith("holding") else STARTED)
-    pass_time(SETTLE_S)
-    before = procs.wakeups(run.pid)
-    pass_time(IDLE_S)
-    assert procs.wakeups(run.pid) == before
+    run.assert_idle()
     run.stop()
 
 
@@ -58,10 +51,7 @@ def test_idle_again_after_events(pyinit: Start) -> None:
     run.kill(main, signal.SIGUSR1)
     run.out.wait("crashed")
     run.signal(signal.SIGWINCH)
-    pass_time(SETTLE_S)
-    before = procs.wakeups(run.pid)
-    pass_time(IDLE_S)
-    assert procs.wakeups(run.pid) == before
+    run.assert_idle()
     run.stop()
 
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from support import procs
 from support.programs import program
 from support.run import (
     ALL_MODES,
@@ -55,8 +54,6 @@ LONG_GRACE = ["--grace", "50s"]
 SLACK_S = 2.5
 # Without a line for each message.
 QUIET = ("--log-format", "json", "--log-level", "info")
-IDLE_S = 2.0
-SETTLE_S = 0.7
 
 
 class Outer:
@@ -910,10 +907,7 @@ def test_no_wakeup(pyinit: Start, outer: Outer, kind: str) -> None:
         run, service, _ = with_helper(pyinit, extra_env=environment)
     tell(run, rf"send READY=1\nMAINPID={service}")
     run.wait_for(READY)
-    pass_time(SETTLE_S)
-    before = procs.wakeups(run.pid)
-    pass_time(IDLE_S)
-    assert procs.wakeups(run.pid) == before
+    run.assert_idle()
     run.stop()
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support import procs
 from support.programs import program
 from support.run import (
     ADOPTED,
@@ -32,7 +31,6 @@ from support.run import (
     STOPPING,
     SUBREAPER,
 )
-from support.waiting import pass_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,9 +45,6 @@ SOON = ["--pid-file-timeout", "300ms"]
 # Far behind the end of a test: what happens sooner was not waited for.
 LONG_GRACE = ["--grace", "50s"]
 SLACK_S = 5
-
-IDLE_S = 2.0
-SETTLE_S = 0.7
 
 
 @pytest.fixture
@@ -967,10 +962,7 @@ def test_no_wakeup(pyinit: Start, path: Path, kind: str) -> None:
     else:
         path.write_text(f"{service}\n")
         run.wait_for(IDENTIFIED)
-    pass_time(SETTLE_S)
-    before = procs.wakeups(run.pid)
-    pass_time(IDLE_S)
-    assert procs.wakeups(run.pid) == before
+    run.assert_idle()
     run.stop()
 
 

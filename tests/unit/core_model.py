@@ -83,6 +83,42 @@ PASSED_ON = {"stop.begun": {"STOPPING": "1"}, "pyinit.ready": {"READY": "1"}}
 # Histories count seconds from here: a time of 0 means nothing to the core.
 EPOCH_S = 1000.0
 
+# Beginnings that several tables share.
+# A launcher that exits 0 and leaves 20 behind.
+HELD = """
+    adopted 20 -> process.adopted 20 adopted
+    ended 10 exited 0 -> reap 10 main 0
+    settled -> service.handover 20; pyinit.ready handover 20
+"""
+# A stop that a command begins; half of the grace of 8 s is its own.
+ASKED = """
+    signal TERM -> stop.begun signal TERM command; run stop 10 TERM 8
+    command stop 90 -> command.started stop 90
+    is stopping until 4
+"""
+HELD_AND_ASKED = (
+    HELD
+    + """
+    signal TERM -> stop.begun signal TERM command; run stop 20 TERM 8
+    command stop 90 -> command.started stop 90
+    is stopping until 4
+    """
+)
+# A launcher that leaves two roots behind, and whose PID file is awaited.
+HELD_TWO = """
+    adopted 20 -> process.adopted 20 adopted
+    adopted 30 -> process.adopted 30 adopted
+    ended 10 exited 0 -> read file; reap 10 main 0
+    settled -> service.handover 20 30
+"""
+# The same without a PID file.
+HELD_TWO_UNNAMED = """
+    adopted 20 -> process.adopted 20 adopted
+    adopted 30 -> process.adopted 30 adopted
+    ended 10 exited 0 -> reap 10 main 0
+    settled -> service.handover 20 30
+"""
+
 
 def new_main() -> Process:
     """Return main as it is when it has just been started."""

@@ -9,23 +9,7 @@ import pytest
 from pyinit.core.machine import HOLDING, RUNNING
 from pyinit.core.model import Policy
 from pyinit.core.service import FIRST_LOOK_S, GROWTH, LONGEST_PAUSE_S
-from unit.core_model import EPOCH_S, History, describe_all, play
-
-# A launcher that leaves two roots behind, and whose PID file is awaited.
-HELD_TWO = """
-    adopted 20 -> process.adopted 20 adopted
-    adopted 30 -> process.adopted 30 adopted
-    ended 10 exited 0 -> read file; reap 10 main 0
-    settled -> service.handover 20 30
-"""
-# The same without a PID file.
-HELD_TWO_UNNAMED = """
-    adopted 20 -> process.adopted 20 adopted
-    adopted 30 -> process.adopted 30 adopted
-    ended 10 exited 0 -> reap 10 main 0
-    settled -> service.handover 20 30
-"""
-
+from unit.core_model import EPOCH_S, HELD_TWO, HELD_TWO_UNNAMED, History, describe_all, play
 
 # -- when it is ready --------------------------------------------------------------------------------------------------
 

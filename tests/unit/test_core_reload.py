@@ -5,29 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pyinit.core.model import RELOAD_COMMAND, Policy
-from unit.core_model import SIGNALS, History, describe_all, play
-
-# A launcher that exits 0 and leaves 20 behind.
-HELD = """
-    adopted 20 -> process.adopted 20 adopted
-    ended 10 exited 0 -> reap 10 main 0
-    settled -> service.handover 20; pyinit.ready handover 20
-"""
-# A stop that a command begins; half of the grace of 8 s is its own.
-ASKED = """
-    signal TERM -> stop.begun signal TERM command; run stop 10 TERM 8
-    command stop 90 -> command.started stop 90
-    is stopping until 4
-"""
-HELD_AND_ASKED = (
-    HELD
-    + """
-    signal TERM -> stop.begun signal TERM command; run stop 20 TERM 8
-    command stop 90 -> command.started stop 90
-    is stopping until 4
-    """
-)
-
+from unit.core_model import ASKED, HELD, SIGNALS, History, describe_all, play
 
 # -- the reload command ------------------------------------------------------------------------------------------------
 

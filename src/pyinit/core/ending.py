@@ -82,8 +82,7 @@ class Ending:
         """
         policy = self._policy
         schedule = policy.schedule or ((signo, None),)
-        served = self._roster.main_alive or bool(self._roster.successors)
-        command = policy.stop_command and asked is not None and served
+        command = policy.stop_command and asked is not None and self._roster.served
         service = self._service.process
         self._service.rest()
         self._stop = Stop(

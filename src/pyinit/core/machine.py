@@ -232,14 +232,14 @@ class Machine:
             return [*actions, *self._stop("main", now, process=main, end=end)]
         # What it leaves is the service from this moment on; the record waits until all that ends with it is told.
         self.roster.promote(self.roster.candidates)
-        return [*actions, *self.service.main_ended(now)]
+        return [*actions, *self.service.decider_ended(main, now)]
 
     def _successor_ended(self, process: Process, end: End, now: float) -> list[Action]:
         if self._ending.begun:
             return self._ending.successor_ended(now)
         if not end.good:
             if self._policy.until == UNTIL_ALL:
-                return self.service.successor_ended(process, now)
+                return self.service.decider_ended(process, now)
             return self._stop("successor", now, process=process, end=end)
         heirs = self.roster.fresh
         self.roster.promote(heirs)
@@ -248,7 +248,7 @@ class Machine:
             self._verdict.served(process, end)
         elif self.phase == HOLDING:
             actions.append(Report("service.inherited", {"process": process, "successors": heirs}))
-        return [*actions, *self.service.successor_ended(process, now)]
+        return [*actions, *self.service.decider_ended(process, now)]
 
     def _command_ended(self, process: Process, end: End, now: float) -> list[Action]:
         kind, actions = self._commands.ended(process, end, signalled=self._ending.signalled)
@@ -281,9 +281,9 @@ class Machine:
             return []
         if self.phase == RUNNING:
             return self._hand_over(now)
-        if self.phase == HOLDING and self._policy.until == UNTIL_SERVICE and not self.roster.successors:
+        if self._policy.until == UNTIL_SERVICE and not self.roster.successors:
             return self._await_heir(now)
-        return self.service.settled() if self.phase == HOLDING else []
+        return self.service.settled()
 
     def _await_heir(self, now: float) -> list[Action]:
         """Stop, for the service is over; but a reload command that runs has some time to bring another one."""

@@ -283,3 +283,8 @@ class Policy:
         self.notify = notify
         self.stop_command = stop_command
         self.reload_command = reload_command
+
+
+def whole_number(text: str, digits: int) -> int | None:
+    """Return the number that a text from elsewhere says in at most so many decimal digits, or None."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= digits else None

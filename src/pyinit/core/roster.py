@@ -79,6 +79,11 @@ class Roster:
         return self.main is not None and self.main_end is None
 
     @property
+    def served(self) -> bool:
+        """True while somebody is the service, or stands for it: main or a successor lives."""
+        return self.main_alive or bool(self.successors)
+
+    @property
     def main_leads(self) -> bool:
         """True when main has a process group of its own: only then is the group nobody else's."""
         return self.main is not None and self.main.pgid in {0, self.main.pid}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyinit.core.actions import Follow, Locate, PassOn, ReadPidFile, Report
-from pyinit.core.model import COMMAND, FOREIGN, FROM_NOTIFY, FROM_PID_FILE, Claim
+from pyinit.core.model import COMMAND, FOREIGN, FROM_NOTIFY, FROM_PID_FILE, Claim, whole_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ _FLAGS = _TOLD[:3]
 _SMALL_TALK = frozenset(("status", "extend_timeout_usec"))
 # Refusals that are told: their reasons hold numbers, and whoever sends messages in vain can go on for ever.
 _REFUSALS_MAX = 32
+# Of EXTEND_TIMEOUT_USEC: 30,000 years.
+_DIGITS_MAX = 18
 
 
 class Service:
@@ -110,7 +112,7 @@ class Service:
             self._read_at = None
             if self._claimed is not None and self._source == FROM_NOTIFY:
                 return self._ready_by_file(now)
-        same = self._claimed is not None and self._claimed.identity == process.identity
+        same = self._is(process)
         previous = self._claimed or self._previous
         self._claimed, self._source, self._root = process, claim.source, claim.root
         actions: list[Action] = []
@@ -170,24 +172,15 @@ class Service:
         self._told.add(word)
         return [Report("service.refused", {"source": claim.source, "claim": claim.text, "reason": claim.reason})]
 
-    def main_ended(self, now: float) -> list[Action]:
-        """Look again who it is: main has ended, and what hung below it hangs elsewhere now."""
-        if self._claimed is not None and self._is_main(self._claimed):
-            self._forget()
-        return self._look_again(now)
-
-    def successor_ended(self, process: Process, now: float) -> list[Action]:
-        """Look again who it is: a successor has ended well."""
-        if self._claimed is not None and self._claimed.identity == process.identity:
+    def decider_ended(self, process: Process, now: float) -> list[Action]:
+        """Look again who it is: main or a successor has ended, and what hung below it hangs elsewhere now."""
+        if self._is(process):
             self._forget()
         return self._look_again(now)
 
     def gone(self, process: Process, now: float) -> list[Action]:
-        """Look again who it is: the service has ended, and was no child of pyinit's."""
-        if self._claimed is None or self._claimed.identity != process.identity:
-            return []
-        self._forget()
-        return self._look_again(now)
+        """Look again who it is, if it was this process, which decides nothing and has ended."""
+        return self.decider_ended(process, now) if self._is(process) else []
 
     def _look_again(self, now: float) -> list[Action]:
         if self._claimed is not None:
@@ -204,9 +197,9 @@ class Service:
     def _forget(self) -> None:
         self._previous, self._claimed, self._root = self._claimed, None, None
 
-    def _is_main(self, process: Process) -> bool:
-        main = self._roster.main
-        return main is not None and main.identity == process.identity
+    def _is(self, process: Process) -> bool:
+        """Say whether this process is the one that is claimed to be the service."""
+        return self._claimed is not None and self._claimed.identity == process.identity
 
     # -- whether it is ready ------------------------------------------------------------------------------------
 
@@ -267,8 +260,5 @@ def _says(name: str, value: str) -> bool:
 
 def extension_s(fields: Mapping[str, str]) -> float | None:
     """Return the seconds that a message asks for with EXTEND_TIMEOUT_USEC, or None."""
-    text = fields.get("EXTEND_TIMEOUT_USEC", "")
-    return int(text) / 1e6 if text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX else None
-
-
-_DIGITS_MAX = 18
+    asked_us = whole_number(fields.get("EXTEND_TIMEOUT_USEC", ""), _DIGITS_MAX)
+    return None if asked_us is None else asked_us / 1e6

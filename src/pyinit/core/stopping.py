@@ -131,7 +131,7 @@ class Stop:
     def command_ended(self, now: float, *, done: bool) -> list[Action]:
         """Signal at once what the stop command leaves behind, unless what it was for may still be on its way out."""
         self._done = done
-        if not self.waiting or (done and self._served):
+        if not self.waiting or (done and self._roster.served):
             return []
         return self.next_signal(now)
 
@@ -140,13 +140,9 @@ class Stop:
 
         `main_ended`: it was main, which is a zombie that has not been reaped.
         """
-        if not self.waiting or not self._done or self._served:
+        if not self.waiting or not self._done or self._roster.served:
             return []
         return self.next_signal(now, main_ended=main_ended)
-
-    @property
-    def _served(self) -> bool:
-        return self._roster.main_alive or bool(self._roster.successors)
 
     def extend(self, asked_s: float, limit_s: float, now: float) -> tuple[float, bool]:
         """Put SIGKILL off, not beyond `limit_s`: return the grace (seconds) that this gives, and if it was limited."""

@@ -51,7 +51,7 @@ class Verdict:
         roster = self._roster
         reason, process, end = self._decision or self._asked or self._last or ("main", roster.main, roster.main_end)
         status = end.status if end is not None else 0
-        if self._decision is None and (roster.main_alive or roster.successors):
+        if self._decision is None and roster.served:
             status = 128 + SIGKILL  # who would have to say that all went well has not ended
         if status in self._policy.ok_exits:
             status = 0

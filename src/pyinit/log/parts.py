@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from errno import errorcode
 
-from pyinit.core.model import KERNEL
+from pyinit.core.model import KERNEL, whole_number
 from pyinit.log.cut import CUT
 from pyinit.signames import name as signal_name
 
@@ -173,11 +173,8 @@ def shown(text: str) -> str:
 
 def number_of(value: object, most: int) -> int | None:
     """Return the whole number from 0 to `most` that a text is, or None where it is none."""
-    text = str(value)
-    if not (text.isascii() and text.isdigit()) or len(text) > _DIGITS_MAX:
-        return None
-    number = int(text)
-    return number if number <= most else None
+    number = whole_number(str(value), _DIGITS_MAX)
+    return number if number is not None and number <= most else None
 
 
 def in_seconds(value_s: float) -> str:
