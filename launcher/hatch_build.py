@@ -16,7 +16,10 @@ HELP = "pyinit's launcher is C: a C compiler is needed to build it (Debian, Ubun
 
 
 class LauncherHook(BuildHookInterface):  # type: ignore[type-arg]  # hatchling's own generic is not needed
-    """Compile launcher/pyinit.c and put it into the wheel's scripts, beside pyinit-main."""
+    """Compile launcher/pyinit.c and put it into the wheel's scripts, beside pyinit-main, by both its names.
+
+    A wheel has no links, so that there are two of it.
+    """
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile; raises SystemExit when there is no compiler or it fails."""
@@ -35,4 +38,7 @@ class LauncherHook(BuildHookInterface):  # type: ignore[type-arg]  # hatchling's
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data["pure_python"] = True
         build_data["tag"] = f"py3-none-{platform}"
-        build_data["shared_scripts"] = {str(target): "pyinit", str(here / "pyinit-main"): "pyinit-main"}
+        control = target.with_name("pyinitctl")
+        shutil.copy(target, control)
+        scripts = {str(target): "pyinit", str(control): "pyinitctl", str(here / "pyinit-main"): "pyinit-main"}
+        build_data["shared_scripts"] = scripts

@@ -12,6 +12,8 @@
  *   3. open the descriptor that signals will be read from;
  *   4. find pyinit-main beside this program, the interpreter in its first line, and become that.
  *
+ * Called pyinitctl, it does the last of these alone: that is the client of the control socket.
+ *
  * Anything that goes wrong here is one line on standard error and status 125.
  */
 #define _GNU_SOURCE
@@ -30,11 +32,13 @@
 enum { FAILED = 125, LINE = 4096, NEEDED = 4 };
 
 static const char MAIN[] = "pyinit-main";
+static const char CONTROL[] = "pyinitctl";
+static const char *self = "pyinit";
 
 static int fail(const char *what, const char *name)
 {
-    dprintf(2, "pyinit: %s %s: %s. Install pyinit again, or start it by the full path of its bin folder.\n",
-            what, name, strerror(errno));
+    dprintf(2, "%s: %s %s: %s. Install pyinit again, or start it by the full path of its bin folder.\n",
+            self, what, name, strerror(errno));
     return FAILED;
 }
 
@@ -72,13 +76,48 @@ static char *interpreter(const char *script)
     return line + 2;
 }
 
+/* Become the interpreter, and hand over what was written down. */
+static int become(char *state, char *locale, int argc, char **argv)
+{
+    static char script[PATH_MAX + sizeof MAIN];
+    const char *folder = own_folder();
+    char *python, **arguments;
+
+    if (!folder)
+        return fail("cannot find", "the folder it is installed in");
+    snprintf(script, sizeof script, "%s/%s", folder, MAIN);
+    python = interpreter(script);
+    if (!python)
+        return fail("cannot read the interpreter from", script);
+    arguments = calloc((size_t) argc + 9, sizeof *arguments);
+    if (!arguments)
+        return fail("no memory for the arguments of", script);
+    arguments[0] = python;
+    arguments[1] = "-IBS";
+    arguments[2] = "-Xutf8";
+    arguments[3] = script;
+    arguments[4] = state;
+    arguments[5] = locale;
+    arguments[6] = argc > 0 ? argv[0] : "pyinit";
+    for (int i = 1; i < argc; i++)
+        arguments[6 + i] = argv[i];
+    execv(python, arguments);
+    return fail("cannot start the interpreter", python);
+}
+
 int main(int argc, char **argv)
 {
     unsigned long long all = ~0ULL, mask = 0, ignored = 0;
     int closed = 0, signo, fd, signals, spare[NEEDED];
-    char state[128], *folder, *python, **arguments;
+    char state[128], none[] = "";
     char *locale = getenv("LC_CTYPE");
-    char script[PATH_MAX + sizeof MAIN];
+    const char *name = argc > 0 ? argv[0] : none;
+
+    if (strcmp(strrchr(name, '/') ? strrchr(name, '/') + 1 : name, CONTROL) == 0) {
+        self = CONTROL;
+        snprintf(state, sizeof state, "%s", CONTROL);
+        return become(state, none, argc, argv);
+    }
 
     /* By number, because the C library's functions leave 32 and 33 out: somebody may send these too. */
     syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, &mask, sizeof all);
@@ -110,27 +149,6 @@ int main(int argc, char **argv)
         close(spare[--fd]);
 
     signals = (int) syscall(SYS_signalfd4, -1, &all, sizeof all, SFD_NONBLOCK);
-    folder = (char *) own_folder();
-    if (!folder)
-        return fail("cannot find", "the folder it is installed in");
-    snprintf(script, sizeof script, "%s/%s", folder, MAIN);
-    python = interpreter(script);
-    if (!python)
-        return fail("cannot read the interpreter from", script);
-
     snprintf(state, sizeof state, "1:%llx:%llx:%d:%d:%d", mask, ignored, closed, signals, locale != NULL);
-    arguments = calloc((size_t) argc + 9, sizeof *arguments);
-    if (!arguments)
-        return fail("no memory for the arguments of", script);
-    arguments[0] = python;
-    arguments[1] = "-IBS";
-    arguments[2] = "-Xutf8";
-    arguments[3] = script;
-    arguments[4] = state;
-    arguments[5] = locale ? locale : "";
-    arguments[6] = argc > 0 ? argv[0] : "pyinit";
-    for (int i = 1; i < argc; i++)
-        arguments[6 + i] = argv[i];
-    execv(python, arguments);
-    return fail("cannot start the interpreter", python);
+    return become(state, locale ? locale : none, argc, argv);
 }

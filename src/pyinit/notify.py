@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket as Socket  # noqa: N812  # it is a class
     from collections.abc import Mapping
+    from types import ModuleType
 
 LONGEST = 4096  # bytes of a message: systemd takes no longer ones either
 # Each is proven before the next signal is looked at, and proving a process deep below takes milliseconds.
@@ -106,26 +107,8 @@ class Inbox:
             if kind == self._lib.SCM_CREDENTIALS and len(data) == _CREDENTIALS:
                 pid, uid, _ = words
             elif kind == self._lib.SCM_RIGHTS:
-                for fd in words:
-                    self._discard(fd)
+                discard(self._lib, data)
         return pid, uid
-
-    def _discard(self, fd: int) -> None:
-        """Close a descriptor from somebody we don't trust: a socket could be set to make us wait (SO_LINGER)."""
-        try:
-            sent = self._lib.socket(fileno=fd)
-        except OSError:  # ENOTSOCK
-            sent = None
-        try:
-            if sent is None:
-                posix.close(fd)
-                return
-            try:
-                sent.setsockopt(self._lib.SOL_SOCKET, self._lib.SO_LINGER, _NO_LINGER)
-            finally:
-                sent.close()
-        except OSError:
-            return  # what close(2) says then is for who wrote; the descriptor is gone all the same
 
 
 class Outbox:
@@ -163,6 +146,29 @@ class Outbox:
                 return "does not keep up (EAGAIN)"
             return f"cannot be reached ({errorcode.get(error.errno or 0, str(error))})"
         return None
+
+
+def discard(lib: ModuleType, data: bytes) -> None:
+    """Close descriptors from somebody we don't trust (SCM_RIGHTS); `lib` is _socket.
+
+    A socket could be set to make us wait (SO_LINGER, socket(7)).
+    """
+    for at in range(0, len(data) & ~3, 4):
+        fd = int.from_bytes(data[at : at + 4], sys.byteorder)
+        try:
+            sent = lib.socket(fileno=fd)
+        except OSError:  # ENOTSOCK
+            sent = None
+        try:
+            if sent is None:
+                posix.close(fd)
+                continue
+            try:
+                sent.setsockopt(lib.SOL_SOCKET, lib.SO_LINGER, _NO_LINGER)
+            finally:
+                sent.close()
+        except OSError:
+            continue  # what close(2) says then is for who wrote; the descriptor is gone all the same
 
 
 def parse(data: bytes) -> dict[str, str]:

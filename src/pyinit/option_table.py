@@ -78,6 +78,7 @@ OPTIONS = (
     Option("grace", "grace_s", "duration", "life", "DURATION", "8s"),
     Option("ok-exit", "ok_exits", "statuses", "life", "N", short="e"),
     Option("pause", "pause", "switch", "life", short="P"),
+    Option("control", "control", "switch", "life", default="yes"),
     Option("pid-file", "pid_file", "path", "service", "PATH"),
     Option("pid-file-timeout", "pid_file_timeout_s", "duration", "service", "D", "60s"),
     Option("clean-pid-file", "clean_pid_file", "switch", "service"),

@@ -21,11 +21,23 @@ _RDONLY = posix.O_RDONLY | posix.O_CLOEXEC
 _CHUNK = 1 << 16
 _MAX_ARGS = 4096  # bytes of a command line that are kept
 _CLOCK_BOOTTIME = 7
+_PAGE: int = posix.sysconf("SC_PAGESIZE")
 PID_MAX = 1 << 15  # the kernel's own choice (proc_sys_kernel(5), pid_max)
 
 # A bit of the core dump filter that no dump needs (core(5): "dump DAX shared mappings"). Children inherit the filter
 # over fork and exec, and everybody may read it; a process that the container's runtime brings in has its own.
 _MARK = 0x100
+
+
+class Used:
+    """What a living process uses: seconds of all its threads, bytes of memory (RSS, proc_pid_stat(5)), threads."""
+
+    __slots__ = ("cpu_s", "rss_bytes", "threads")
+
+    def __init__(self, cpu_s: float, rss_bytes: int, threads: int) -> None:
+        self.cpu_s = cpu_s
+        self.rss_bytes = rss_bytes
+        self.threads = threads
 
 
 def _read_once(path: str, size: int = _CHUNK) -> bytes | None:
@@ -132,8 +144,23 @@ class Proc:
     def describe(self, pid: int) -> Process | None:
         """Describe a process, a zombie too (proc_pid_stat(5)); None when it is gone."""
         data = _read_once(f"/proc/{pid}/stat", 4096) if self.usable else None
+        return self._parse(pid, data) if data else None
+
+    def measure(self, pid: int) -> tuple[Process, Used] | None:
+        """Describe a process, and say what it uses; None when it is gone."""
+        data = _read_once(f"/proc/{pid}/stat", 4096) if self.usable else None
         if not data:
             return None
+        process = self._parse(pid, data)
+        try:
+            process.uid = posix.stat(f"/proc/{pid}").st_uid
+        except OSError:
+            return None
+        fields = data[data.rfind(b")") + 2 :].split(None, 22)
+        cpu_s = (int(fields[11]) + int(fields[12])) / self._ticks_per_s
+        return process, Used(cpu_s, max(0, int(fields[21])) * _PAGE, int(fields[17]))
+
+    def _parse(self, pid: int, data: bytes) -> Process:
         # The name is free text in parentheses: whatever it holds, the last one closes it.
         start, end = data.find(b"("), data.rfind(b")")
         fields = data[end + 2 :].split(None, 20)
@@ -221,7 +248,7 @@ class Proc:
         for line in (_read_once(f"/proc/{process.pid}/status") or b"").split(b"\n"):
             if line.startswith(b"SigIgn:"):
                 ignored = int(line.split()[1], 16)
-        children = [child for pid in self._children_of(process.pid) if (child := self.describe(pid)) is not None]
+        children = [child for pid in self.children_of(process.pid) if (child := self.describe(pid)) is not None]
         # Looked at last: had the PID been handed on in between, all of the above would be somebody else's.
         now = self.describe(process.pid) if self.usable else process
         if now is None or now.start_ticks != process.start_ticks:
@@ -251,7 +278,7 @@ class Proc:
                 process = self.describe(pid)
                 if process is not None:
                     found.append(process)
-                    below += self._children_of(pid)
+                    below += self.children_of(pid)
                 elif kernel.is_child(pid):
                     found.append(self.child(pid))
                     complete = False
@@ -260,8 +287,8 @@ class Proc:
             pids = below
         return found, complete
 
-    def _children_of(self, pid: int) -> list[int]:
-        """List the children of any process: they hang off the thread that forked them."""
+    def children_of(self, pid: int, threads: int = 0) -> list[int]:
+        """List the children of any process: they hang off the thread that forked them. One thread has its PID."""
         if not self.usable:
             return []
         if not self.lists_children:
@@ -269,7 +296,7 @@ class Proc:
             return [process.pid for process in everybody if process is not None and process.ppid == pid]
         return [
             int(child)
-            for thread in _numbers(f"/proc/{pid}/task")
+            for thread in ([pid] if threads == 1 else _numbers(f"/proc/{pid}/task"))
             for child in _read_all(f"/proc/{pid}/task/{thread}/children").split()
         ]
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pyinit.boot import Launch
+    from pyinit.control.listener import Control
     from pyinit.log import Log
     from pyinit.serving import Serving
     from pyinit.spawn import SpawnError
@@ -77,7 +78,10 @@ def run(launch: Launch) -> int:
     jobs = launch.terminal.fd >= 0
     loop = Loop(launch.signals_fd, machine, effects, proc, log, before=launch.before, jobs=jobs, sources=sources)
     serving = _serve(launch, effects, log, sources, loop.take)
+    control, why = _control(launch, machine, effects, log, sources, loop.take)
     effects.take(events.Started(main), launch.started_at)
+    if why:
+        log.report("pyinit.degraded", why)
     _say_what_is_missing(launch, log)
     status = loop.run()
     if main is not None:
@@ -85,8 +89,29 @@ def run(launch: Launch) -> int:
     if settings.clean_pid_file and launch.pid_file is not None and serving is not None:
         launch.pid_file.remove(0 if launch.pid1 else serving.proven or -1)
     _last_word(launch, log)
+    if control is not None:
+        control.last_words()
     log.close(LAST_FLUSH_S)
     return status
+
+
+def _control(  # noqa: PLR0913, PLR0917  # all that can be asked about
+    launch: Launch,
+    machine: Machine,
+    effects: Effects,
+    log: Log,
+    sources: Sources,
+    take: Callable[[events.Event], None],
+) -> tuple[Control | None, dict[str, str]]:
+    """Open the control socket, unless it is not wanted; with it come the facts of why it cannot be, or none."""
+    if not launch.settings.control:
+        return None, {}
+    from pyinit.control import listener
+
+    try:
+        return listener.Control(launch, machine, effects, log, sources, take), {}
+    except OSError as error:
+        return None, listener.lack(listener.why_not(error))
 
 
 def _serve(

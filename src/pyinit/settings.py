@@ -41,6 +41,7 @@ class Settings:
         "action",
         "clean_pid_file",
         "command",
+        "control",
         "error_status",
         "exit_status",
         "forward_to",
@@ -91,6 +92,7 @@ class Settings:
     reload_command: "str | None"
     stop_command: "str | None"
     grace_max_s: "float | None"
+    control: bool
     stop_on: "frozenset[int]"
     stop_signal: "tuple[tuple[int, float | None], ...]"
     rewrite: "dict[int, int]"

@@ -10,10 +10,15 @@ if TYPE_CHECKING:
 
 
 class Sources:
-    """The one place where pyinit waits (epoll(7))."""
+    """The one place where pyinit waits (epoll(7)).
+
+    Attributes:
+        before: called before each wait, or None: for what is to be told once all that has happened is dealt with.
+    """
 
     def __init__(self) -> None:
         self._poll = select.epoll()
+        self.before: Callable[[], object] | None = None
         self._calls: dict[int, Callable[[], object]] = {}
 
     def add(self, fd: int, call: Callable[[], object], *, writing: bool = False) -> None:
@@ -28,6 +33,8 @@ class Sources:
 
     def wait(self, timeout_s: float) -> None:
         """Wait until something is ready or the time is over (-1: for ever), and call what belongs to what is ready."""
+        if self.before is not None:
+            self.before()
         for fd, _ in self._poll.poll(timeout_s):
             call = self._calls.get(fd)  # an earlier call of this round may have removed it
             if call is not None:

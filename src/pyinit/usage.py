@@ -18,6 +18,7 @@ TEXTS = {
     "grace": "from the stop signal to SIGKILL: 8, 500ms, 1m30s",
     "ok-exit": "count this exit status as 0; repeatable (Java: 143)",
     "pause": "no command: reap until TERM or INT, then leave with 0",
+    "control": "open no control socket: pyinitctl gets no answer",
     "pid-file": "the service is what this file names, once proven",
     "pid-file-timeout": "how long the file may take to be there and right",
     "clean-pid-file": "remove it before main starts (PID 1) and at the end",
@@ -129,7 +130,7 @@ def help_text(columns: int = 80, colour: bool = False) -> str:  # noqa: FBT001, 
             continue
         for option in options.OPTIONS:
             if option.group == group:
-                default = f" [{option.default}]" if option.default else ""
+                default = f" [{option.default}]" if option.default and option.takes_value else ""
                 lines += row(invocation(option), TEXTS[option.name] + default, _LEFT)
     lines += heading("Variables")
     lines += textwrap.wrap(VARIABLES_TEXT, width, initial_indent="  ", subsequent_indent="  ")
@@ -155,7 +156,8 @@ def invocation(option: options.Option) -> str:
     """Return how an option is written: `-h, --help`, `--grace DURATION`."""
     short = f"-{option.short[0]}, " if option.short else ""
     value = f" {option.metavar}" if option.takes_value else ""
-    return f"{short}--{option.name}{value}"
+    name = f"no-{option.name}" if option.kind == "switch" and option.default else option.name
+    return f"{short}--{name}{value}"
 
 
 def suggest(word: str, candidates: "Iterable[str]") -> "str | None":

@@ -22,6 +22,8 @@ Who is the service:
     notify - READY=1 refused its sender has ended
     gone 40                  the service, which is no child, has ended
     command stop 90          a command runs as 90; `command stop fails 11`: there is none, for an errno
+    asked stop               a request of process 8 came through the control socket
+    asked signal HUP main    one to send a signal: `service`, `main`, `tree`, or `process 20`
 
 A stop that begins is passed on (STOPPING=1), and so is readiness that the service has not told by itself (READY=1).
 What a command has written is read before its end is told. All that is checked each time and not written.
@@ -220,6 +222,7 @@ class History:
             "notify": lambda: self._notified(rest),
             "gone": lambda: events.ServiceGone(self.process(rest[0])),
             "command": lambda: self._command(*rest),
+            "asked": lambda: self._asked(*rest),
         }
         return make[kind]()
 
@@ -266,6 +269,17 @@ class History:
                 process.sid = process.pgid = process.pid
                 return events.CommandStarted(kind, process)
         pytest.fail(f"no start of a command: {rest}")
+
+    def _asked(self, kind: str, *rest: str) -> events.Asked:
+        """Make a request of process 8, uid 0: `asked stop`, `asked signal HUP main`, `asked signal HUP process 20`."""
+        match rest:
+            case []:
+                return events.Asked(kind, 8, 0)
+            case [signal, target]:
+                return events.Asked(kind, 8, 0, signo=SIGNALS[signal], target=target)
+            case [signal, target, pid]:
+                return events.Asked(kind, 8, 0, signo=SIGNALS[signal], target=target, process=self._again(pid))
+        pytest.fail(f"no request: {rest}")
 
     def _view(self, word: str) -> events.View:
         """Make a view of `20`, `20!INT,TERM` (it ignores these) or `20!TERM>30,31` (and has these children)."""
@@ -367,6 +381,8 @@ def describe(action: actions.Action) -> str:  # noqa: C901, PLR0911, PLR0912  # 
             return _join("reap", action.process.pid, action.role, action.end.status, action.severity)
         case actions.Report():
             return _join(action.event, *_facts(action.event, action.facts), action.severity)
+        case actions.Answer():
+            return _join("answer", action.refused or "done")
         case actions.Exit():
             return f"exit {action.status}"
 
@@ -435,6 +451,10 @@ def _facts(event: str, facts: dict[str, object]) -> list[object]:  # noqa: C901,
             return [facts["kind"], _pid(facts["process"]), facts["errno"] or ""]
         case "command.ended":
             return [facts["kind"], _pid(facts["process"]), cast("End", facts["end"]).status]
+        case "control.request":
+            assert (facts["sender_pid"], facts["sender_uid"]) == (8, 0)
+            outcome = "" if facts["accepted"] else "refused"
+            return [facts["request"], *cast("list[int]", facts["targets"]), outcome, facts["reason"]]
         case "pyinit.exited":
             return [facts["reason"], facts["status"]]
         case _:

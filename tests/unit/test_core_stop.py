@@ -338,6 +338,7 @@ def test_stop_record_says_who_asked() -> None:
         "reason": "signal",
         "signal": SIGNALS["INT"],
         "sender_pid": 7,
+        "sender_uid": 1000,
         "process": None,
         "end": None,
         "stop_signal": SIGNALS["INT"],

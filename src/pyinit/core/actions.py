@@ -192,6 +192,15 @@ class Report:
         self.severity = severity
 
 
+class Answer:
+    """Tell who asked through the control socket that it is done, or the reason why it is not."""
+
+    __slots__ = ("refused",)
+
+    def __init__(self, refused: str = "") -> None:
+        self.refused = refused
+
+
 class Exit:
     """Leave with this status."""
 
@@ -221,5 +230,6 @@ if TYPE_CHECKING:
         | ReadOutput
         | Reap
         | Report
+        | Answer
         | Exit
     )

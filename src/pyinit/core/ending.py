@@ -72,7 +72,7 @@ class Ending:
         signo: int,
         now: float,
         *,
-        asked: events.Signalled | None = None,
+        asked: events.Signalled | events.Asked | None = None,
         process: Process | None = None,
         end: End | None = None,
     ) -> list[Action]:
@@ -99,6 +99,7 @@ class Ending:
             "reason": reason,
             "signal": asked.signo if asked is not None else None,
             "sender_pid": asked.sender_pid if asked is not None else None,
+            "sender_uid": asked.sender_uid if asked is not None else None,
             "process": process,
             "end": end,
             "stop_signal": self._stop.signo,

@@ -185,6 +185,37 @@ class CommandStarted:
         self.errno = errno
 
 
+class Asked:
+    """Somebody who may has asked for something through the control socket; `Answer` is the answer.
+
+    Attributes:
+        kind: what is asked for: ASKED_STOP, ASKED_RELOAD, ASKED_SIGNAL or ASKED_RESTART.
+        sender_pid, sender_uid: who asked, as the kernel says.
+        signo: the signal that is to be sent; 0 where none is.
+        target: whom to: AT_SERVICE, AT_MAIN, AT_TREE or AT_PROCESS.
+        process: with AT_PROCESS: the process, proven to be below pyinit.
+    """
+
+    __slots__ = ("kind", "process", "sender_pid", "sender_uid", "signo", "target")
+
+    def __init__(  # noqa: PLR0913  # what a request holds
+        self,
+        kind: str,
+        sender_pid: int,
+        sender_uid: int,
+        *,
+        signo: int = 0,
+        target: str = "",
+        process: Process | None = None,
+    ) -> None:
+        self.kind = kind
+        self.sender_pid = sender_pid
+        self.sender_uid = sender_uid
+        self.signo = signo
+        self.target = target
+        self.process = process
+
+
 if TYPE_CHECKING:
     Event = (
         Started
@@ -203,4 +234,5 @@ if TYPE_CHECKING:
         | Notified
         | ServiceGone
         | CommandStarted
+        | Asked
     )

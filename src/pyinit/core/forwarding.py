@@ -54,8 +54,7 @@ class Forwarding:
         if signo == 0:
             return [], []
         if self._policy.forward_to == TO_TREE:
-            self._for_the_tree.append(signo)
-            return [Walk()], []
+            return self.to_the_tree(signo), []
         if self._policy.forward_to == TO_ROOTS:
             chosen = self._roster.alive
         elif main is None or not self._roster.main_alive:
@@ -68,6 +67,11 @@ class Forwarding:
         else:
             return [SignalGroup(main.pid, signo)], [-main.pid]
         return [SignalChild(process, signo) for process in chosen], [process.pid for process in chosen]
+
+    def to_the_tree(self, signo: int) -> list[Action]:
+        """Send a signal to every descendant, as soon as the tree is known."""
+        self._for_the_tree.append(signo)
+        return [Walk()]
 
     def walked(self, processes: Iterable[Process]) -> list[Action]:
         """Send what was for the whole tree, now that the tree is known."""

@@ -13,6 +13,7 @@ from pyinit.core.model import (
     COMMAND,
     EXITED,
     MAIN,
+    NOT_READY,
     REST_SIGNAL,
     REST_STOP,
     SIGCHLD,
@@ -26,6 +27,7 @@ from pyinit.core.model import (
     UNTIL_SERVICE,
     End,
 )
+from pyinit.core.requests import Requests
 from pyinit.core.roster import Roster
 from pyinit.core.service import Service
 from pyinit.core.verdict import Verdict
@@ -56,6 +58,8 @@ class Machine:
         roster: who is there.
         service: which process is the service.
         reaped, adopted: how many were, so far.
+        started_at: when main was started (monotonic seconds).
+        since: when the phase began (monotonic seconds).
         status: the exit status, once phase is DONE.
     """
 
@@ -66,7 +70,8 @@ class Machine:
         self.status: int | None = None
         self.reaped = 0
         self.adopted = 0
-        self._started_at = 0.0
+        self.started_at = 0.0
+        self.since = 0.0
         self.service = Service(policy, self.roster)
         self._verdict = Verdict(policy, self.roster)
         self._leaving = False
@@ -75,6 +80,9 @@ class Machine:
         self._ending = Ending(policy, self.roster, self.service, self._commands)
         self._forwarding = Forwarding(policy, self.roster, self.service)
         self._jobs = Jobs(policy, self.roster)
+        self._requests = Requests(
+            policy, self.roster, self.service, self._verdict, self._forwarding, self._commands, self._ending
+        )
         # Each handler takes its own type of event, which the type of the table cannot say.
         self._handlers: dict[type, Callable[[Any, float], list[Action]]] = {
             events.Started: self._on_started,
@@ -93,6 +101,7 @@ class Machine:
             events.Notified: self._on_notified,
             events.ServiceGone: self._on_service_gone,
             events.CommandStarted: self._on_command_started,
+            events.Asked: self._requests.asked,
         }
 
     @property
@@ -126,16 +135,40 @@ class Machine:
         """True when a SIGKILL may be our own."""
         return self._ending.killing
 
+    @property
+    def live(self) -> bool:
+        """True until SIGKILL is due: pyinit holds what it was given, or stops it in order."""
+        return self.phase in {RUNNING, HOLDING, STOPPING}
+
+    @property
+    def ready(self) -> bool:
+        """True while the service can be used, as far as anybody can tell."""
+        return self.phase in {RUNNING, HOLDING} and self.service.readiness != NOT_READY
+
+    @property
+    def forwarded(self) -> int:
+        """How many signals were forwarded."""
+        return self._forwarding.count
+
+    @property
+    def killed(self) -> int:
+        """How many have died of our SIGKILL."""
+        return self._ending.killed
+
     def handle(self, event: events.Event, now: float) -> list[Action]:
         """Take an event at a time in monotonic seconds; return the actions to carry out, in order."""
-        if self.phase == DONE:
+        phase = self.phase
+        if phase == DONE:
             return []
-        return self._handlers[type(event)](event, now)
+        actions = self._handlers[type(event)](event, now)
+        if self.phase != phase:
+            self.since = now
+        return actions
 
     # -- what happened ------------------------------------------------------------------------------------------
 
     def _on_started(self, event: events.Started, now: float) -> list[Action]:
-        self._started_at = now
+        self.started_at = now
         self._life = RUNNING
         if event.main is None:
             self._life = HOLDING
@@ -386,6 +419,6 @@ class Machine:
             "adopted": self.adopted,
             "forwarded": self._forwarding.count,
             "killed": self._ending.killed,
-            "duration_s": now - self._started_at,
+            "duration_s": now - self.started_at,
         }
         return [Report("pyinit.exited", facts), Exit(status)]

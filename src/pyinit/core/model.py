@@ -39,6 +39,21 @@ COMMAND = "command"
 STOP_COMMAND = "stop"
 RELOAD_COMMAND = "reload"
 
+# What can be asked for through the control socket, and whom a signal can be sent to there.
+ASKED_STOP = "stop"
+ASKED_RELOAD = "reload"
+ASKED_SIGNAL = "signal"
+ASKED_RESTART = "restart"
+AT_SERVICE = "service"
+AT_MAIN = "main"
+AT_TREE = "tree"
+AT_PROCESS = "process"
+
+# Whether the service is ready: it said or showed so; it is still awaited; nothing here could ever say so.
+READY = "yes"
+NOT_READY = "no"
+READY_UNKNOWN = "unknown"
+
 # Who says which process is the service.
 FROM_PID_FILE = "pid-file"
 FROM_NOTIFY = "notify"

@@ -144,10 +144,15 @@ class Roster:
         main = self.main
         if main is None or process.foreign or self._is_main(process) or process.pid in self._commands:
             return ()
-        ways = ["adopted"]
-        if process.pgid and process.pgid != main.pgid:
+        return ("adopted", *self.strayed(process))
+
+    def strayed(self, process: Process) -> tuple[str, ...]:
+        """Say what of main's a process below us has left: its process group, its session."""
+        main = self.main
+        ways = []
+        if main is not None and process.pgid and process.pgid != main.pgid:
             ways.append("group")
-        if process.sid and process.sid != main.sid:
+        if main is not None and process.sid and process.sid != main.sid:
             ways.append("session")
         return tuple(ways)
 

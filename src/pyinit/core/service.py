@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from pyinit.core.actions import Follow, Locate, PassOn, ReadPidFile, Report
-from pyinit.core.model import COMMAND, FOREIGN, FROM_NOTIFY, FROM_PID_FILE, Claim, whole_number
+from pyinit.core.model import (
+    COMMAND,
+    FOREIGN,
+    FROM_NOTIFY,
+    FROM_PID_FILE,
+    NOT_READY,
+    READY,
+    READY_UNKNOWN,
+    Claim,
+    whole_number,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,6 +83,21 @@ class Service:
     def deep(self) -> Process | None:
         """The service, where it is proven and no child of pyinit."""
         return self._claimed if self._root is not None else None
+
+    @property
+    def readiness(self) -> str:
+        """Whether the service is ready: READY, NOT_READY, or READY_UNKNOWN where nothing can tell.
+
+        Nothing can while main runs, without --notify and --pid-file: it may be the service, or a launcher.
+        """
+        if self.ready:
+            return READY
+        return NOT_READY if self._policy.notify or self._read_at is not None else READY_UNKNOWN
+
+    @property
+    def status(self) -> str:
+        """What the service last said of itself (STATUS=), or nothing."""
+        return self._said.get("status", "")
 
     @property
     def deadline(self) -> float | None:

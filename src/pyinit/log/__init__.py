@@ -73,7 +73,7 @@ class Log:
 
     Attributes:
         reaps: every reap is written at `info` instead of `debug`.
-        tap: called with each line that was rendered, written or not (bytes, with the newline); None: nobody.
+        tap: called with each record as a line of JSON, written or not (bytes, with the newline); None: nobody.
         last_word: how the run came out (`pyinit.exited` or `spawn.failed`), as a sentence and as the line of JSON that
             says it, at most 3072 bytes with its newline; also where the level hides that record or the log is text for
             people. None before.
@@ -140,20 +140,16 @@ class Log:
         if event in records.LAST:
             self._end(self._record(event, facts, severity), shown=shown)
         elif shown:
-            self._write(self._render(event, facts, severity))
+            self._write(self._record(event, facts, severity))
 
     def _end(self, record: dict[str, Any], *, shown: bool) -> None:
         """Write the record that tells how the run came out, and keep it as the last word."""
         line = b""
         if shown:
-            line = self._renderer.render(record)
-            self._write(line)
+            line = self._write(record)
         if not line or self._renderer.console or len(line) > _LAST_WORD_MAX:
             line = self._renderer.as_json(record, _LAST_WORD_MAX)
         self.last_word = (record["message"], line)
-
-    def _render(self, event: str, facts: Mapping[str, Any], severity: str) -> bytes:
-        return self._renderer.render(self._record(event, facts, severity))
 
     def _record(self, event: str, facts: Mapping[str, Any], severity: str) -> dict[str, Any]:
         message, record = records.EVENTS[event].build(facts, self._look)
@@ -162,10 +158,12 @@ class Log:
         record["event.name"] = event
         return record
 
-    def _write(self, line: bytes) -> None:
+    def _write(self, record: dict[str, Any]) -> bytes:
+        line = self._renderer.render(record)
         self._writer.put(line)
         if self.tap is not None:
-            self.tap(line)
+            self.tap(self._renderer.as_json(record, render.LINE_MAX) if self._renderer.console else line)
+        return line
 
     def say(self, text: str) -> None:
         """Write a line of text that is no record, as the programs say it whose place pyinit takes. Never raises."""
@@ -175,16 +173,17 @@ class Log:
         """Write that a record could not be made. When even this fails (no memory), it counts as dropped."""
         try:
             facts = {"where": f"log: {event}", "error": f"{type(error).__name__}: {error}"}
-            self._write(self._render("pyinit.error", facts, "error"))
+            self._write(self._record("pyinit.error", facts, "error"))
         except Exception:  # noqa: BLE001
             self._writer.dropped += 1
             self._writer.untold += 1
 
     def _notice(self, count: int) -> Notice:
-        notice = Notice(self._render("log.dropped", {"count": count}, "warning"))
+        record = self._record("log.dropped", {"count": count}, "warning")
+        notice = Notice(self._renderer.render(record))
         notice.told = count
         if self.tap is not None:
-            self.tap(notice)
+            self.tap(self._renderer.as_json(record, render.LINE_MAX) if self._renderer.console else notice)
         return notice
 
     def pending_fd(self) -> int | None:

@@ -21,6 +21,7 @@ PROCESS_KNOWN = (
 END = ("pyinit.exit.status",)
 END_KNOWN = ("process.exit.code", "pyinit.exit.signal", "pyinit.exit.signal_number", "pyinit.exit.core_dumped")
 SIGNAL = ("pyinit.signal.name", "pyinit.signal.number")
+CLIENT = ("pyinit.control.client.pid", "pyinit.control.client.uid")
 SENDER = ("pyinit.signal.sender.pid", "pyinit.signal.sender.uid")
 
 

@@ -113,7 +113,7 @@ def _error(facts: Facts, look: Look) -> tuple[str, Keys]:
 
 
 # Why a run was over when no end of a process decided it.
-_LEFT = {"signal": "stopped as asked", "pause": "nothing was to be run"}
+_LEFT = {"signal": "stopped as asked", "request": "stopped as asked", "pause": "nothing was to be run"}
 
 
 def _exited(facts: Facts, look: Look) -> tuple[str, Keys]:

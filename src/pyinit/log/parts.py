@@ -146,6 +146,14 @@ def add_sender(keys: Keys, facts: Facts) -> str:
     return f" from PID {pid}" if pid else " from outside of the PID namespace"
 
 
+def add_client(keys: Keys, facts: Facts) -> str:
+    """Add who asked through the control socket; return it for the sentence, with " by " before it."""
+    pid, uid = facts.get("sender_pid", 0), facts.get("sender_uid", 0)
+    keys["pyinit.control.client.pid"] = pid
+    keys["pyinit.control.client.uid"] = uid
+    return f" by PID {pid}, uid {uid}"
+
+
 def add_errno(keys: Keys, number: int) -> str:
     """Add an error number; return its name."""
     keys["pyinit.errno"] = number

@@ -74,6 +74,7 @@ class Renderer:
         self.problem: str | None = None
         self.console = console
         self._ecs = ecs
+        self._as_json: Factory | None = None
         try:
             bound_logger, make_renderer = load_structlog(console=console)
         except Exception as error:  # noqa: BLE001  (not there, no descriptor or memory left: PID 1 keeps its log)
@@ -100,13 +101,14 @@ class Renderer:
 
     def as_json(self, record: dict[str, Any], most: int) -> bytes:
         """Return the line of a record as JSON, at most `most` bytes long, also where the log is text for people."""
-        process = self._process
-        if self.console:
-            # To load the other half of structlog for one line at the end of a run is not worth it.
-            chain: list[Processor] = [Stamp(), *([to_ecs] if self._ecs else ())]
-            chain.append(make_without_structlog(serializer=make_encoder()))
-            process = WithoutStructlog(None, chain, _CONTEXT)._process_event  # noqa: SLF001
-        return _fitting(process, record, most)
+        if self._as_json is None:
+            self._as_json = self._process
+            if self.console:
+                # To load the other half of structlog for this is not worth it.
+                chain: list[Processor] = [Stamp(), *([to_ecs] if self._ecs else ())]
+                chain.append(make_without_structlog(serializer=make_encoder()))
+                self._as_json = WithoutStructlog(None, chain, _CONTEXT)._process_event  # noqa: SLF001
+        return _fitting(self._as_json, record, most)
 
 
 def _fitting(process: Factory, record: dict[str, Any], most: int) -> bytes:

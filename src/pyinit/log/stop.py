@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pyinit.log.event import END, END_KNOWN, PROCESS, PROCESS_KNOWN, SENDER, SIGNAL, Event
+from pyinit.log.event import CLIENT, END, END_KNOWN, PROCESS, PROCESS_KNOWN, SENDER, SIGNAL, Event
 from pyinit.log.parts import (
     LISTED,
     TOLD,
+    add_client,
     add_end,
     add_errno,
     add_process,
@@ -58,7 +59,7 @@ _WHY = {
     "successor": "successor {who} {happened}, and half a service is no service",
     "service": "the last successor has ended",
     "until-main": "main {who} {happened} (--until main)",
-    "request": "a stop was asked for through the control socket",
+    "request": "a stop was asked for through the control socket{asked}",
 }
 
 
@@ -69,7 +70,7 @@ def _stop_begun(facts: Facts, look: Look) -> tuple[str, Keys]:
     asked = ""
     if facts.get("signal"):
         asked = add_signal(keys, facts["signal"])
-    asked += add_sender(keys, facts)
+    asked += add_client(keys, facts) if reason == "request" else add_sender(keys, facts)
     add_process(keys, process, look)
     happened = add_end(keys, end)
     keys["pyinit.stop.signal.name"] = name = signal_name(signo)
@@ -148,7 +149,7 @@ EVENTS = {
         "info",
         _stop_begun,
         ("pyinit.stop.reason", "pyinit.stop.signal.name", "pyinit.stop.signal.number", "pyinit.grace_s"),
-        ("pyinit.stop.command", *SIGNAL, *SENDER, *PROCESS, *PROCESS_KNOWN, *END, *END_KNOWN),
+        ("pyinit.stop.command", *SIGNAL, *SENDER, *CLIENT, *PROCESS, *PROCESS_KNOWN, *END, *END_KNOWN),
     ),
     "stop.repeated": Event("info", _stop_repeated, SIGNAL, SENDER),
     "stop.extended": Event("info", _stop_extended, ("pyinit.asked_s", "pyinit.grace_s", "pyinit.limited")),
