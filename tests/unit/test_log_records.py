@@ -92,6 +92,17 @@ FACTS: list[tuple[str, dict[str, Any]]] = [
     ("command.output", {"kind": "stop", "text": "stopping"}),
     ("command.output", {"kind": "reload", "text": ""}),
     *[("command.ended", {"kind": "stop", "process": SHELL, "end": end}) for end in (GOOD, BAD, End(EXITED, 3))],
+    ("control.request", {"request": "reload", "accepted": True, "reason": "", "sender_pid": 8, "sender_uid": 0}),
+    ("control.request", {"request": "restart", "accepted": False, "reason": "no", "sender_pid": 8, "sender_uid": 1}),
+    ("control.request", {"request": "log-level", "accepted": True, "level": "debug", "sender_pid": 8, "sender_uid": 0}),
+    *[
+        (
+            "control.request",
+            {"request": "signal", "accepted": True, "signal": 1, "target": "service", "targets": list(range(7, 7 + n))},
+        )
+        for n in (0, 1, 30)
+    ],
+    ("control.refused", {"reason": "only uid 0 is answered", "sender_pid": 99, "sender_uid": 33}),
     ("log.dropped", {"count": 1}),
     ("log.dropped", {"count": 12}),
     ("pyinit.error", {"where": "loop", "error": "OSError: what"}),

@@ -674,6 +674,6 @@ def test_no_memory_for_a_record(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> bytes:
         raise MemoryError
 
-    monkeypatch.setattr(log, "_render", fails)
+    monkeypatch.setattr(log, "_record", fails)
     log.report("stop.repeated", {"signal": 15})
     assert log.dropped == 1

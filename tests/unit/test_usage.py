@@ -43,7 +43,7 @@ def test_help_tells_each_option() -> None:
         line = next(line for line in text.splitlines() if line.startswith(f"  {usage.invocation(row)}  "))
         assert usage.TEXTS[row.name] in line
         assert all(choice in line for choice in row.choices)
-        if row.default:
+        if row.default and row.takes_value:
             assert line.endswith(f"[{row.default}]")
 
 

@@ -187,7 +187,8 @@ class Answers:
                 yield b"".join(taken)
             if not follow:
                 return
-            yield None
+            if at >= ring.end:  # nothing has come while the last piece went out
+                yield None
             end = ring.end
 
     # -- what changes something ---------------------------------------------------------------------------------

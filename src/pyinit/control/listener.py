@@ -62,7 +62,7 @@ class Control:
             self._socket.close()
             raise
         self.ring = Ring()
-        log.tap = self.ring.put
+        log.keep = self.ring.put
         sources.add(self._socket.fileno(), self._first_client)
 
     def _first_client(self) -> None:

@@ -73,7 +73,8 @@ class Log:
 
     Attributes:
         reaps: every reap is written at `info` instead of `debug`.
-        tap: called with each record as a line of JSON, written or not (bytes, with the newline); None: nobody.
+        tap: called with each line that was rendered, written or not (bytes, with the newline); None: nobody.
+        keep: the same, but always with the record as JSON.
         last_word: how the run came out (`pyinit.exited` or `spawn.failed`), as a sentence and as the line of JSON that
             says it, at most 3072 bytes with its newline; also where the level hides that record or the log is text for
             people. None before.
@@ -89,6 +90,7 @@ class Log:
         self.level = level
         self.reaps = reaps
         self.tap: Callable[[bytes], None] | None = None
+        self.keep: Callable[[bytes], None] | None = None
         self.last_word: tuple[str, bytes] | None = None
         writer.notice = self._notice
 
@@ -161,9 +163,14 @@ class Log:
     def _write(self, record: dict[str, Any]) -> bytes:
         line = self._renderer.render(record)
         self._writer.put(line)
-        if self.tap is not None:
-            self.tap(self._renderer.as_json(record, render.LINE_MAX) if self._renderer.console else line)
+        self._tell(record, line)
         return line
+
+    def _tell(self, record: dict[str, Any], line: bytes) -> None:
+        if self.tap is not None:
+            self.tap(line)
+        if self.keep is not None:
+            self.keep(self._renderer.as_json(record, render.LINE_MAX) if self._renderer.console else line)
 
     def say(self, text: str) -> None:
         """Write a line of text that is no record, as the programs say it whose place pyinit takes. Never raises."""
@@ -182,8 +189,7 @@ class Log:
         record = self._record("log.dropped", {"count": count}, "warning")
         notice = Notice(self._renderer.render(record))
         notice.told = count
-        if self.tap is not None:
-            self.tap(self._renderer.as_json(record, render.LINE_MAX) if self._renderer.console else notice)
+        self._tell(record, notice)
         return notice
 
     def pending_fd(self) -> int | None:

@@ -38,9 +38,9 @@ def _request(facts: Facts, look: Look) -> tuple[str, Keys]:
 def _refused(facts: Facts, look: Look) -> tuple[str, Keys]:
     del look
     keys: Keys = {}
-    client = add_client(keys, facts)
+    client = add_client(keys, facts).removeprefix(" by ")
     keys["pyinit.reason"] = reason = text_of(facts.get("reason", "?"))
-    return f"the control socket was not answered when used{client}: {reason}; this is told once for each uid", keys
+    return f"{client}, is not answered on the control socket: {reason} (told once for each uid)", keys
 
 
 EVENTS = {

@@ -1,0 +1,135 @@
+"""Talks to pyinit's control socket: by pyinitctl as a person does, and by hand as anybody may."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import json
+import socket
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import jsonschema  # type: ignore[import-untyped]
+
+from support import run as runs
+from support.waiting import DEADLINE_S
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from support.run import Run
+
+Answer = dict[str, Any]
+
+
+@functools.cache
+def validator() -> jsonschema.Draft202012Validator:
+    """Return the validator of the answers, from the installed package."""
+    spec = importlib.util.find_spec("pyinit")
+    assert spec is not None
+    assert spec.submodule_search_locations
+    path = Path(spec.submodule_search_locations[0], "control", "control-v1.schema.json")
+    schema = json.loads(path.read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def parse(line: bytes | str) -> Answer:
+    """Read one line that pyinit wrote to a client; AssertionError when the schema refuses it."""
+    answer: Answer = json.loads(line)
+    problems = [error.message for error in validator().iter_errors(answer)]
+    assert not problems, f"the schema refuses {line!r}: {problems}"
+    return answer
+
+
+def address(pid: int) -> bytes:
+    """Return where the pyinit with this PID listens, as docs/control.md says."""
+    number = str(Path("/proc/self/ns/pid").readlink()).strip("pid:[]")
+    return f"\0pyinit/{number}/{pid}".encode()
+
+
+class Talk:
+    """A connection to the control socket of a pyinit in the test runner's PID namespace."""
+
+    def __init__(self, pid: int) -> None:
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.settimeout(DEADLINE_S)
+        try:
+            self.socket.connect(address(pid))
+        except OSError:
+            self.socket.close()
+            raise
+        self._data = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def send(self, data: bytes) -> None:
+        """Send bytes."""
+        self.socket.sendall(data)
+
+    def line(self) -> bytes:
+        """Return the next line; empty at the end."""
+        while b"\n" not in self._data:
+            try:
+                data = self.socket.recv(1 << 16)
+            except ConnectionResetError:
+                data = b""
+            if not data:
+                return b""
+            self._data += data
+        line, _, self._data = self._data.partition(b"\n")
+        return line
+
+    def ask(self, kind: str, **members: object) -> Answer:
+        """Send a request and return its answer, checked by the schema."""
+        self.send(json.dumps({"v": 1, "request": kind, **members}).encode() + b"\n")
+        return parse(self.line())
+
+
+def command() -> str:
+    """Return the pyinitctl that was installed beside the pyinit under test."""
+    return str(Path(runs.pyinit_command()).parent / "pyinitctl")
+
+
+class Said:
+    """What a pyinitctl has written, and how it ended."""
+
+    def __init__(self, status: int, out: str, err: str = "") -> None:
+        self.status = status
+        self.out = out
+        self.err = err
+
+
+def ctl(run: Run, *words: str, uid: int | None = None, env: Mapping[str, str] | None = None) -> Said:
+    """Run pyinitctl for a run: inside its PID namespace as `docker exec` does, or beside it with --pid.
+
+    Inside, both outputs are one.
+    """
+    if run.mode in {runs.PID1, runs.PID1_USER}:
+        script = '"$@" 2>&1; echo "status $?"'
+        lines = run.join("/bin/sh", "-c", script, "sh", command(), *words, uid=uid)
+        assert lines.wait_eof(DEADLINE_S)
+        *said, last = lines.lines
+        return Said(int(last.split()[1]), "\n".join(said), "\n".join(said))
+    return beside(command(), "--pid", str(run.pid), *words, uid=uid, env=env)
+
+
+def beside(*words: str, uid: int | None = None, env: Mapping[str, str] | None = None) -> Said:
+    """Run a command in the test runner's own namespaces."""
+    done = subprocess.run(
+        words,
+        capture_output=True,
+        check=False,
+        text=True,
+        user=uid,
+        group=uid,
+        extra_groups=[] if uid else None,
+        env={**runs.plain_environment(), **(env or {})},
+        timeout=DEADLINE_S * 2,
+    )
+    return Said(done.returncode, done.stdout, done.stderr)
