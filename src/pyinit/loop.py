@@ -79,6 +79,10 @@ class Loop:
         """Tell the core something now."""
         self._effects.take(event, time.monotonic())
 
+    def look_soon(self) -> None:
+        """Look who has come before the next wait: somebody asks."""
+        self._more = True
+
     def _step(self) -> None:
         self._sources.wait(self._timeout())
         stopping = self._machine.phase in {STOPPING, KILLING}

@@ -78,7 +78,7 @@ def run(launch: Launch) -> int:
     jobs = launch.terminal.fd >= 0
     loop = Loop(launch.signals_fd, machine, effects, proc, log, before=launch.before, jobs=jobs, sources=sources)
     serving = _serve(launch, effects, log, sources, loop.take)
-    control, why = _control(launch, machine, effects, log, sources, loop.take)
+    control, why = _control(launch, machine, effects, log, sources, loop)
     effects.take(events.Started(main), launch.started_at)
     if why:
         log.report("pyinit.degraded", why)
@@ -101,7 +101,7 @@ def _control(  # noqa: PLR0913, PLR0917  # all that can be asked about
     effects: Effects,
     log: Log,
     sources: Sources,
-    take: Callable[[events.Event], None],
+    loop: Loop,
 ) -> tuple[Control | None, dict[str, str]]:
     """Open the control socket, unless it is not wanted; with it come the facts of why it cannot be, or none."""
     if not launch.settings.control:
@@ -109,7 +109,7 @@ def _control(  # noqa: PLR0913, PLR0917  # all that can be asked about
     from pyinit.control import listener
 
     try:
-        return listener.Control(launch, machine, effects, log, sources, take), {}
+        return listener.Control(launch, machine, effects, log, sources, loop), {}
     except OSError as error:
         return None, listener.lack(listener.why_not(error))
 

@@ -6,13 +6,16 @@ import functools
 import importlib.util
 import json
 import socket
+import struct
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import jsonschema  # type: ignore[import-untyped]
 
+from support import procs
 from support import run as runs
+from support.programs import program
 from support.waiting import DEADLINE_S
 
 if TYPE_CHECKING:
@@ -54,9 +57,11 @@ class Talk:
 
     def __init__(self, pid: int) -> None:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.socket.settimeout(DEADLINE_S)
+        # Not by settimeout(): a socket that does not block is turned away where others wait in the queue.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(DEADLINE_S), 0))
         try:
             self.socket.connect(address(pid))
+            self.socket.settimeout(DEADLINE_S)
         except OSError:
             self.socket.close()
             raise
@@ -108,14 +113,11 @@ class Said:
 def ctl(run: Run, *words: str, uid: int | None = None, env: Mapping[str, str] | None = None) -> Said:
     """Run pyinitctl for a run: inside its PID namespace as `docker exec` does, or beside it with --pid.
 
-    Inside, both outputs are one.
+    Inside, the end of pyinit is that of pyinitctl, too: then its status is 137.
     """
     if run.mode in {runs.PID1, runs.PID1_USER}:
-        script = '"$@" 2>&1; echo "status $?"'
-        lines = run.join("/bin/sh", "-c", script, "sh", command(), *words, uid=uid)
-        assert lines.wait_eof(DEADLINE_S)
-        *said, last = lines.lines
-        return Said(int(last.split()[1]), "\n".join(said), "\n".join(said))
+        owner = int(procs.status_field(run.pid, "Uid").split()[0]) if uid is None else uid
+        return beside(program("join"), str(run.pid), str(owner), command(), *words, env=env)
     return beside(command(), "--pid", str(run.pid), *words, uid=uid, env=env)
 
 

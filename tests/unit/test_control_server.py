@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pyinit.control import answers, listener, peer, protocol, server
+from pyinit.control import answers, listener, peer, protocol, server, tree
 from pyinit.core import events
 from pyinit.core.machine import Machine
 from pyinit.core.model import Policy, Process
@@ -44,9 +44,15 @@ class Place:
         settings = SimpleNamespace(until="service", grace_s=8.0)
         launch = SimpleNamespace(settings=settings, proc=Proc(os.getpid()), pid1=False)
         effects = SimpleNamespace(add=self._calls.update)
+        loop = SimpleNamespace(take=self.take, look_soon=lambda: None)
         self.control = listener.Control(
-            launch, self.machine, effects, self.kept.log, self.sources, self.take  # type: ignore[arg-type]
-        )  # fmt: skip
+            launch,  # type: ignore[arg-type]  # stand-ins
+            self.machine,
+            effects,  # type: ignore[arg-type]
+            self.kept.log,
+            self.sources,
+            loop,  # type: ignore[arg-type]
+        )
         self.main = Process(os.getpid(), pgid=1, sid=1, name="main", start_ticks=5)
         self.take(events.Started(self.main))
 
@@ -183,7 +189,8 @@ def test_a_follower_that_does_not_read_misses_some(place: Place) -> None:
         for count in range(1, 3001):
             place.kept.log.report("log.dropped", {"count": count})
             place.turn()
-        seen, lost = [], 0
+        seen: list[int] = []
+        lost = 0
         while not seen or seen[-1] != 3000:
             line = json.loads(place.line(talk))
             if "lost" in line:
@@ -249,7 +256,7 @@ def test_a_reader_that_stands_still_costs_one_piece(place: Place, monkeypatch: p
             made += 1
             yield row
 
-    monkeypatch.setattr(answers.Tree, "rows", some)
+    monkeypatch.setattr(tree.Tree, "rows", some)
     with Talk(os.getpid()) as talk:
         talk.send(b'{"v":1,"request":"status","tree":true}\n')
         place.turn(3_000)

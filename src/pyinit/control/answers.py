@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pyinit.core.machine import Machine
     from pyinit.core.model import Process
     from pyinit.log import Log
+    from pyinit.loop import Loop
 
     Answer = dict[str, Any]
     # Each item is a piece of the answer, or None: there is no more until the client is woken.
@@ -55,14 +56,12 @@ def _done(**members: object) -> Answer:
 class Answers:
     """Answers requests from what the core knows, and hands to it what changes the run."""
 
-    def __init__(
-        self, launch: Launch, machine: Machine, log: Log, ring: Ring, take: Callable[[events.Event], None]
-    ) -> None:
+    def __init__(self, launch: Launch, machine: Machine, log: Log, ring: Ring, loop: Loop) -> None:
         self._launch = launch
         self._machine = machine
         self._log = log
         self._ring = ring
-        self._take = take
+        self._loop = loop
         self._refused: str | None = None
 
     def answered(self, action: actions.Answer, now: float) -> None:
@@ -143,6 +142,8 @@ class Answers:
 
     def _with_tree(self) -> Pieces:
         """Yield the status with every descendant, a slice of work at a time; no more is held in memory."""
+        self._loop.look_soon()
+        yield b""  # by the next turn whoever has come is known
         yield (_encode(self._status())[:-1] + ',"processes":[').encode("ascii")
         comma = ""
         for rows in Tree(self._launch.proc, self._machine.roster).rows():
@@ -207,7 +208,9 @@ class Answers:
                 return refusal(protocol.REFUSED, found.reason.replace("names ", "", 1))
             process = found.process
         self._refused = "there was no answer"
-        self._take(events.Asked(request.kind, pid, uid, signo=request.signo, target=request.target, process=process))
+        self._loop.take(
+            events.Asked(request.kind, pid, uid, signo=request.signo, target=request.target, process=process)
+        )
         return refusal(protocol.REFUSED, self._refused) if self._refused else line(_done(phase=self._machine.phase))
 
 

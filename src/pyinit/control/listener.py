@@ -11,14 +11,12 @@ from pyinit.control.ring import Ring
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pyinit.boot import Launch
     from pyinit.control.server import Server
-    from pyinit.core import events
     from pyinit.core.machine import Machine
     from pyinit.effects import Effects
     from pyinit.log import Log
+    from pyinit.loop import Loop
     from pyinit.sources import Sources
 
 BACKLOG = 64
@@ -38,14 +36,14 @@ class Control:
         effects: Effects,
         log: Log,
         sources: Sources,
-        take: Callable[[events.Event], None],
+        loop: Loop,
     ) -> None:
         self._launch = launch
         self._machine = machine
         self._effects = effects
         self._log = log
         self._sources = sources
-        self._take = take
+        self._loop = loop
         self._server: Server | None = None
         self._rights = True
         kind = _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
@@ -73,7 +71,7 @@ class Control:
             from pyinit.control.server import Server
             from pyinit.core import actions
 
-            answers = Answers(self._launch, self._machine, self._log, self.ring, self._take)
+            answers = Answers(self._launch, self._machine, self._log, self.ring, self._loop)
             self._server = server = Server(self._socket, self.ring, answers, self._log, rights=self._rights)
         except Exception as error:  # noqa: BLE001  # no memory, no descriptor, a file gone: the run goes on without it
             self._socket.close()

@@ -39,7 +39,7 @@ class Tree:
     def rows(self) -> Iterator[list[Row]]:
         """Yield the processes in slices, parents before their children, each slice a millisecond's work."""
         if not self._proc.usable:
-            yield [self._row(process, None, self._role(process), ()) for process in self._roster.alive]
+            yield [self._row(process, None, self._roster.role(process), ()) for process in self._roster.alive]
         elif self._proc.lists_children:
             yield from self._walk()
         else:
@@ -107,11 +107,10 @@ class Tree:
             escaped = self._roster.escaped(process)
             return self._row(process, used, role, escaped), role not in {FOREIGN, COMMAND}
         if process.ppid == posix.getpid():  # it has come since the loop last looked
-            return self._row(process, used, ADOPTED, self._roster.escaped(process)), mains
+            process.foreign = self._proc.child(process.pid).foreign
+            role = FOREIGN if process.foreign else ADOPTED
+            return self._row(process, used, role, self._roster.escaped(process)), role == ADOPTED
         return self._row(process, used, DESCENDANT, self._roster.strayed(process) if mains else ()), mains
-
-    def _role(self, process: Process) -> str:
-        return self._roster.role(process)
 
     def _row(self, process: Process, used: Used | None, role: str, escaped: tuple[str, ...]) -> Row:
         row: Row = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _socket
 import posix
+import sys
 
 from pyinit.control import peer
 
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
 
 # So long an answer may keep us waiting for its next piece (seconds).
 PATIENCE_S = 10.0
+# The same as a struct timeval of two longs, for SO_SNDTIMEO (socket(7)).
+_PATIENCE = int(PATIENCE_S).to_bytes(sys.maxsize.bit_length() // 8 + 1, sys.byteorder) + bytes(
+    sys.maxsize.bit_length() // 8 + 1
+)
 _CHUNK = 1 << 16
 _UNIX_SOCKETS = "/proc/net/unix"
 
@@ -32,10 +37,12 @@ class Connection:
         """Connect to the pyinit with this PID, and make sure that it is that one. Raises NoAnswerError."""
         self.pid = pid
         self._socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
-        self._socket.settimeout(PATIENCE_S)
         self._data = b""
         try:
+            # Not by settimeout(): a socket that does not block is turned away where others wait in the queue.
+            self._socket.setsockopt(_socket.SOL_SOCKET, _socket.SO_SNDTIMEO, _PATIENCE)
             self._socket.connect(peer.address(pid))
+            self._socket.settimeout(PATIENCE_S)
             found, uid = peer.credentials(self._socket)
         except ConnectionRefusedError:
             raise AbsentError(_absent(pid)) from None
@@ -43,9 +50,12 @@ class Connection:
             message = f"pyinit (PID {pid}) cannot be reached: {_why(error)}"
             raise NoAnswerError(message) from None
         # Whoever is quick can take a name that is no file. The kernel says who has it.
-        own = posix.geteuid()
-        if found != pid or (own != 0 and uid not in (0, own)):
+        if found != pid:
             message = f"PID {pid} is not asked: PID {found}, uid {uid}, has taken the name of its control socket"
+            raise NoAnswerError(message)
+        own = posix.geteuid()
+        if own != 0 and uid not in (0, own):
+            message = f"pyinit (PID {pid}) runs as uid {uid}, and answers that uid and uid 0 alone; you are uid {own}"
             raise NoAnswerError(message)
 
     def fileno(self) -> int:
@@ -152,4 +162,5 @@ def _absent(pid: int) -> str:
 
 
 def _why(error: OSError) -> str:
-    return "no answer came in time" if isinstance(error, TimeoutError) else error.strerror or str(error)
+    late = isinstance(error, (TimeoutError, BlockingIOError))
+    return "no answer came in time" if late else error.strerror or str(error)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _STAMP = b'timestamp":"'
 _STAMP_LENGTH = 27
 _LOST = b'{"v":1,"lost":'
-_DATE_LEAST = 4
+_DATE_LEAST = 7  # fewer digits are seconds
 
 
 def show(asked: Words, connection: Connection) -> int:

@@ -1,0 +1,133 @@
+"""The tree that the status shows, against an independent witness: all of it, and right.
+
+PYINIT_TREE says how many processes (1,000).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from support import procs
+from support.control import ctl, parse
+from support.programs import program
+from support.run import ADOPTED, HANDOVER, PID1, STARTED, SUBREAPER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from support.run import Run
+
+    Start = Callable[..., Run]
+
+COUNT = int(os.environ.get("PYINIT_TREE", "1000"))
+SESSIONS = 20
+QUIET = ["--log-format", "json", "--log-level", "warning"]
+
+
+def witnessed(run: Run) -> dict[int, dict[str, Any]]:
+    """Describe everybody below pyinit, from outside: by the numbers of its own PID namespace."""
+    found: dict[int, dict[str, Any]] = {}
+    for pid in procs.descendants(run.pid):
+        fields = procs.stat(pid)
+        status = dict(
+            line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line
+        )
+        found[int(status["NSpid"].split()[-1])] = {
+            "pgid": int(status["NSpgid"].split()[-1]),
+            "sid": int(status["NSsid"].split()[-1]),
+            "name": status["Name"],
+            "state": fields[0],
+            "start_ticks": int(fields[19]),
+            "uid": int(status["Uid"].split()[1]),
+            "threads": int(status["Threads"]),
+            "parent": int(fields[1]),
+            "outer": pid,
+        }
+    inner = {row["outer"]: number for number, row in found.items()}
+    for row in found.values():
+        row["ppid"] = run.pid_seen if row["parent"] == run.pid else inner[row["parent"]]
+    return found
+
+
+def compare(run: Run, told: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    """Check the status against the witness; return what it says of each process."""
+    rows = {row["pid"]: row for row in told["processes"]}
+    assert len(rows) == len(told["processes"]), "nobody twice"
+    seen = witnessed(run)
+    assert rows.keys() == seen.keys()
+    main = told["main"]["pid"]
+    for pid, row in rows.items():
+        for key in ("ppid", "pgid", "sid", "name", "state", "start_ticks", "uid", "threads"):
+            assert row[key] == seen[pid][key], (key, row, seen[pid])
+        ways = (["group"] if row["pgid"] != main else []) + (["session"] if row["sid"] != main else [])
+        ours = row["ppid"] == run.pid_seen
+        assert row["escaped"] == ([] if pid == main else (["adopted"] if ours else []) + ways)
+        assert (row["role"] == "descendant") == (not ours)
+        assert row["memory_bytes"] >= 0
+        assert row["cpu_s"] < 20
+        assert row["age_s"] < 120
+    order = [row["pid"] for row in told["processes"]]
+    assert all(
+        row["ppid"] in order[:at] or row["ppid"] == run.pid_seen for at, row in enumerate(told["processes"][:500])
+    )
+    return rows
+
+
+@pytest.mark.modes(SUBREAPER, PID1)
+@pytest.mark.timeout_s(60 + COUNT // 20)
+def test_a_large_tree(pyinit: Start) -> None:
+    """Thousands of processes in many sessions, orphans and children: each is there once, with all that it is."""
+    run = pyinit(
+        program("crowd"), str(COUNT), str(SESSIONS), "term", log_options=QUIET, quiet=True, options=["--grace", "60s"]
+    )
+    run.out.wait("ready", timeout_s=60)
+    said = ctl(run, "status", "--json")
+    assert said.status == 0
+    told = parse(said.out)
+    rows = compare(run, told)
+    assert len(rows) == COUNT + 1
+    assert told["counts"]["adopted"] == SESSIONS
+    shown = ctl(run, "status").out.splitlines()
+    assert len(shown) >= COUNT
+    metrics = ctl(run, "status", "--format", "openmetrics").out
+    assert f'pyinit_processes{{role="descendant"}} {COUNT - SESSIONS}\n' in metrics
+    run.stop(timeout_s=60)
+
+
+@pytest.mark.modes(SUBREAPER, PID1)
+def test_all_kinds_of_processes(pyinit: Start) -> None:
+    """Threads, zombies, stopped processes, those in main's group and those that left it; main has gone."""
+    script = (
+        f"{program('two_threads')} & {program('stopped')} & {program('zombies')} 3 & "
+        f"setsid {program('serve')} 0 & setsid sh -c '{program('keep')} & exec {program('serve')} 0' & sleep 0.2"
+    )
+    run = pyinit("/bin/sh", "-c", script)
+    run.wait_for(HANDOVER)
+    run.wait_for(ADOPTED)
+    said = ctl(run, "status", "--json")
+    rows = compare(run, parse(said.out))
+    roles = {row["role"] for row in rows.values()}
+    assert roles >= {"successor"}
+    run.stop()
+    assert run.of(STARTED)
+
+
+@pytest.mark.modes(PID1)
+def test_foreign(pyinit: Start) -> None:
+    """An orphan of `docker exec` is foreign, and so is what hangs below it: it has not escaped from anybody."""
+    run = pyinit(program("serve"), "0")
+    run.out.wait("ready")
+    run.wait_for(STARTED)
+    lines = run.join("/bin/sh", "-c", f"setsid sh -c '{program('serve')} 0 & wait' & sleep 0.1")
+    lines.wait("ready")
+    told = parse(ctl(run, "status", "--json").out)
+    run.wait_for(ADOPTED, pyinit__role="foreign")
+    foreign = [row for row in told["processes"] if row["role"] == "foreign"]
+    assert len(foreign) == 1
+    below = [row for row in told["processes"] if row["ppid"] == foreign[0]["pid"]]
+    assert [row["escaped"] for row in (*foreign, *below)] == [[], []]
+    run.stop()
