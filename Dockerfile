@@ -3,7 +3,7 @@
 #   docker build --tag pyinit .
 #
 #   COPY --from=pyinit /opt/pyinit /opt/pyinit
-#   RUN ln -s /opt/pyinit/bin/pyinit /usr/local/bin/pyinit
+#   RUN ln -s /opt/pyinit/bin/pyinit /opt/pyinit/bin/pyinitctl /usr/local/bin/
 #
 # The folder has its own interpreter (Debian's), the libraries that it needs besides glibc, and those modules that pyinit
 # imports. It runs in every image with the glibc of Debian 12 or a newer one. docker/image/ says what goes in and why.
@@ -36,7 +36,7 @@ RUN python3.11 -B assemble.py site downloads /opt/pyinit
 FROM debian:bookworm-slim
 
 COPY --from=build /opt/pyinit /opt/pyinit
-RUN ln -s /opt/pyinit/bin/pyinit /usr/local/bin/pyinit
+RUN ln -s /opt/pyinit/bin/pyinit /opt/pyinit/bin/pyinitctl /usr/local/bin/
 
 # SIGTERM, the default of STOPSIGNAL, is what pyinit takes as the request to stop; leave it at that.
 ENTRYPOINT ["pyinit", "--"]

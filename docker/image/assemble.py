@@ -7,7 +7,7 @@ Runs in the build stage of the Dockerfile, with the interpreter that goes into t
 SITE is what `pip install --target` made (pyinit, its dependencies, bin/), DOWNLOADS holds the source of python-prctl,
 FOLDER is where the result goes and where it must stay in other images (/opt/pyinit).
 
-    bin/pyinit                       the launcher, which starts
+    bin/pyinit, bin/pyinitctl        the launcher, and a link to it, which starts
     bin/pyinit-main                  this, with the interpreter that its first line names:
     bin/python3.11                   Debian's, which finds its libraries by an rpath in
     lib/lib*.so.*                    what the interpreter and its modules need besides glibc
@@ -186,13 +186,14 @@ def main() -> None:
     stdlib = sysconfig.get_path("stdlib")
     extensions = place_modules(names, [stdlib, f"{stdlib}/lib-dynload"], library, native)
     extensions += place_modules(names, [str(site)], packages, packages)
-    schemas = packages / "pyinit" / "log" / "schema"
-    schemas.mkdir(parents=True, exist_ok=True)
-    for file in (site / "pyinit" / "log" / "schema").glob("*.json"):
-        shutil.copy(file, schemas / file.name)
+    for file in (site / "pyinit").rglob("*.schema.json"):
+        copied = packages / file.relative_to(site)
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, copied)
 
     libraries = place_binaries(folder, extensions)
     shutil.copy(site / "bin" / "pyinit", folder / "bin" / "pyinit")
+    (folder / "bin" / "pyinitctl").symlink_to("pyinit")
     place_script(site, folder / "bin", folder / "bin" / TAG)
     place_licences(site, downloads, folder / "share" / "doc", list(libraries.values()))
     for path in [folder, *folder.rglob("*")]:

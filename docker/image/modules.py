@@ -42,6 +42,22 @@ SERVICE = (
 RELOADED = ("sh", "-c", "kill -HUP $PPID; kill -TERM $PPID; sleep 9")
 
 
+# Asks pyinit everything that pyinitctl can ask, and wrongly, too; ends with 4 where all of that came out as it should.
+ASKING = """
+trap 'exit 4' TERM; trap '' HUP; export PYINITCTL_PID=$PPID; failed=
+yes() { "$PYINITCTL" "$@" >/dev/null || failed="$failed, $*"; }
+no() { ! "$PYINITCTL" "$@" >/dev/null || failed="$failed, $*"; }
+yes wait --ready --timeout 9s; no wait --gone --timeout 1ms; no wait --handover --timeout 1ms
+yes status; yes status --json; yes status --format openmetrics; yes health; yes health live; yes --help; yes --version
+yes events --since 1m; yes log-level debug; yes signal WINCH; yes signal WINCH tree; yes signal WINCH $$; yes reload
+no restart; no signal WINCH $PPID; no; no statsu; no status --jsn; no status --format xml; no status now; no wait
+no wait --ready --timeout soon; no signal TREM; no signal TERM x; no log-level loud; no health redy; no --pid 0 status
+no events --since yesterday; PYINITCTL_PID= "$PYINITCTL" status >/dev/null
+[ -z "$failed" ] || { echo "not as it should be: $failed"; exit 5; } >&2
+yes stop; sleep 9 & wait
+"""
+
+
 class Run(NamedTuple):
     """One way to start pyinit, and what must come of it.
 
@@ -106,6 +122,8 @@ RUNS = (
     Run(("--notify", "--", "true")),
     Run(("--stop-command=echo x; kill $MAINPID", "--reload-command=:", "--stop-signal=TERM:1s", "--", *RELOADED), 143),
     Run(("--termination-log=/dev/null", "--", "true")),
+    Run(("--", "sh", "-c", ASKING), 4),
+    Run(("--no-control", "--", "true")),
     Run(("--stop-signal=QUIT,TERM", "--", "true"), 125),
     Run(("--clean-pid-file", "--", "true"), 125),
     *(Run(("true",), name=name) for name in ("tini", "docker-init", "dumb-init", "catatonit")),
@@ -136,6 +154,7 @@ _IMPORTED = re.compile(rb"^import time:\s+\d+ \|\s+\d+ \| *(\S+?)\r?\n", re.MULT
 def outcome(words: list[str], run: Run) -> tuple[int, bytes]:
     """Run a command, by the name that the run says; return its exit status and what it wrote on standard error."""
     environment = {"PATH": os.defpath + ":/usr/sbin:/sbin", **dict(run.variables)}
+    environment["PYINITCTL"] = f"{words[0]}ctl"
     ours, theirs = os.openpty() if run.terminal else os.pipe()
     parts: list[bytes] = []
 
