@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _STAMP = b'timestamp":"'
 _STAMP_LENGTH = 27
 _LOST = b'{"v":1,"lost":'
+_FORM = "0000-00-00T00:00:00.000000"
 _DATE_LEAST = 7  # fewer digits are seconds
 
 
@@ -59,9 +60,8 @@ def earliest(text: str, now: float) -> bytes | None:
         at = now - values.duration(text)
     except ValueError:
         plain = text.replace(" ", "T").rstrip("Z")
-        fits = len(plain) >= _DATE_LEAST and all(
-            char.isdigit() if mark == "0" else char == mark
-            for char, mark in zip(plain, "0000-00-00T00:00:00.000000", strict=False)
+        fits = _DATE_LEAST <= len(plain) <= len(_FORM) and all(
+            char.isdigit() if mark == "0" else char == mark for char, mark in zip(plain, _FORM, strict=False)
         )
         return plain.encode() if fits and text.isascii() else None
     year, month, day, hour, minute, second = time.gmtime(at)[:6]
