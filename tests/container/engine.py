@@ -85,11 +85,11 @@ class Container:
 
     """
 
-    def __init__(self, image: str, *command: str, options: tuple[str, ...] = ()) -> None:
+    def __init__(self, image: str, *command: str, options: tuple[str, ...] = (), network: str = "none") -> None:
         self.name = f"pyinit-test-{uuid.uuid4().hex[:12]}"
         self._follower: subprocess.Popen[bytes] | None = None
         try:
-            docker("run", "--detach", "--name", self.name, "--network", "none", *options, image, *command)
+            docker("run", "--detach", "--name", self.name, "--network", network, *options, image, *command)
             self._follower = subprocess.Popen(
                 ["docker", "logs", "--follow", self.name],
                 stdin=subprocess.DEVNULL,
@@ -141,6 +141,17 @@ class Container:
         """Run a command in it and return what it prints. Raises EngineError when it fails and `check` is set."""
         return docker("exec", *options, self.name, *words, limit_s=limit_s, check=check)
 
+    def wait_for_health(self, wanted: str) -> None:
+        """Wait until the engine tells that the container is "healthy" or "unhealthy"; it tells of the past, too."""
+        filters = ("--filter", f"container={self.name}", "--filter", "event=health_status")
+        words = ["docker", "events", "--since", "10m", "--format", "{{.Action}}", *filters]
+        with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as told:
+            try:
+                lines = _lines(told.stdout)
+                lines.wait_until(lambda seen: any(line.endswith(f": {wanted}") for line in seen), wanted, LIMIT_S)
+            finally:
+                told.kill()
+
     def is_running(self) -> bool:
         """Say whether its first process lives."""
         return docker("inspect", "--format", "{{.State.Running}}", self.name).strip() == "true"
@@ -168,9 +179,9 @@ def _lines(pipe: IO[bytes] | None) -> Lines:
 
 
 @contextlib.contextmanager
-def running(image: str, *command: str, options: tuple[str, ...] = ()) -> Iterator[Container]:
+def running(image: str, *command: str, options: tuple[str, ...] = (), network: str = "none") -> Iterator[Container]:
     """Give a container that is gone afterwards, whatever happens."""
-    container = Container(image, *command, options=options)
+    container = Container(image, *command, options=options, network=network)
     try:
         yield container
     finally:

@@ -99,7 +99,22 @@ def test_the_variable() -> None:
         words.parse(["status"], {b"PYINITCTL_PID": b"x"})
 
 
-WORDS = ["status", "wait", "--ready", "--pid", "-p", "7", "signal", "HUP", "--", "-", "--json", "events", "--since", "-x", "�"]
+WORDS = (
+    "status",
+    "wait",
+    "--ready",
+    "--pid",
+    "-p",
+    "7",
+    "signal",
+    "HUP",
+    "--",
+    "-",
+    "--json",
+    "events",
+    "-x",
+    "\udcff",
+)
 
 
 @given(st.lists(st.sampled_from(WORDS) | st.text(max_size=6), max_size=6))
