@@ -95,3 +95,23 @@ def test_what_was_removed_is_called_no_more(pipes: list[Pipe]) -> None:
     sources.remove(pipes[turns[0]].reading)
     sources.wait(-1)
     assert pipes[0].calls == 1
+
+
+def test_before_each_wait() -> None:
+    """What is to be told once all has been dealt with is called before each wait, and may add what is waited for."""
+    sources = Sources()
+    told: list[str] = []
+    reading, writing = os.pipe()
+    os.write(writing, b"x")
+
+    def before() -> None:
+        told.append("before")
+        if len(told) == 1:
+            sources.add(reading, lambda: told.append("ready"))
+
+    sources.before = before
+    sources.wait(0)
+    sources.wait(0)
+    assert told == ["before", "ready", "before", "ready"]
+    os.close(reading)
+    os.close(writing)
