@@ -112,6 +112,7 @@ def refused_or_read(line: bytes) -> None:
     assert checked(answers.refusal(wrong.code, wrong.message))["reason"] == wrong.message
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes(line: bytes) -> None:
     """Whatever bytes come: a request, or a reason; nothing else comes out."""
@@ -127,7 +128,7 @@ NAMES = st.sampled_from(["v", "request", "tree", "until", "follow", "level", "si
 LIKELY = st.sampled_from([1, *protocol.REQUESTS, *protocol.LEVELS, "ready", "handover", "HUP", "main", "tree", 9, True])
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(st.dictionaries(NAMES, LIKELY | JSON, max_size=5))
 def test_any_object(members: dict[str, object]) -> None:
     """Whatever JSON comes, and whatever comes near to a request."""

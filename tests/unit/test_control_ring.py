@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyinit.control.ring import Ring
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 40), max_size=60), st.integers(0, 70), st.integers(0, 100))
 def test_against_a_list(sizes: list[int], number: int, piece: int) -> None:
     """It holds the newest that fit, by count and by size, and says how many older ones are lost."""

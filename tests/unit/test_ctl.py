@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_prometheus
@@ -117,6 +117,7 @@ WORDS = (
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(WORDS) | st.text(max_size=6), max_size=6))
 def test_any_command_line(argv: list[str]) -> None:
     """Whatever the words are: something to do, or one line that can be printed."""
@@ -240,6 +241,7 @@ def test_sizes(count: int, shown: str) -> None:
     assert screen.size(count) == shown
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 8), st.text(max_size=15)), max_size=30))
 def test_any_tree(parents: list[tuple[int, str]]) -> None:
     """Whatever the tree and the names in it: a line for each, that steers nothing."""
