@@ -192,6 +192,18 @@ class Report:
         self.severity = severity
 
 
+class CloseRun:
+    """Put away what belonged to the run that is over, of which nobody is left; another one may follow."""
+
+    __slots__ = ()
+
+
+class Respawn:
+    """Start main again, as it was started first; `Started` or `NotStarted` is the answer."""
+
+    __slots__ = ()
+
+
 class Exit:
     """Leave with this status."""
 
@@ -221,5 +233,7 @@ if TYPE_CHECKING:
         | ReadOutput
         | Reap
         | Report
+        | CloseRun
+        | Respawn
         | Exit
     )

@@ -38,6 +38,28 @@ class Signalled:
         self.sender_uid = sender_uid
 
 
+class Asked:
+    """Somebody asks for something by another way than a signal: kind is ASKED_STOP or ASKED_RESTART."""
+
+    __slots__ = ("kind", "sender_pid", "sender_uid")
+
+    def __init__(self, kind: str, sender_pid: int = 0, sender_uid: int = 0) -> None:
+        self.kind = kind
+        self.sender_pid = sender_pid
+        self.sender_uid = sender_uid
+
+
+class NotStarted:
+    """The answer to `Respawn` where there is no new main: the status and the errno of that, and why, for people."""
+
+    __slots__ = ("errno", "reason", "status")
+
+    def __init__(self, status: int, errno: int, reason: str) -> None:
+        self.status = status
+        self.errno = errno
+        self.reason = reason
+
+
 class Adopted:
     """A living child was found that pyinit did not start."""
 
@@ -190,6 +212,8 @@ if TYPE_CHECKING:
         Started
         | Stopped
         | Signalled
+        | Asked
+        | NotStarted
         | Adopted
         | Ended
         | Settled

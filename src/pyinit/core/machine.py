@@ -10,11 +10,13 @@ from pyinit.core.forwarding import TERMINAL_STOPS, Forwarding
 from pyinit.core.jobs import Jobs
 from pyinit.core.model import (
     ADOPTED,
+    ASKED_RESTART,
     COMMAND,
     EXITED,
     MAIN,
     REST_SIGNAL,
     REST_STOP,
+    RESTART_NO,
     SIGCHLD,
     SIGCONT,
     SIGHUP,
@@ -57,15 +59,21 @@ class Machine:
         service: which process is the service.
         reaped, adopted: how many were, so far.
         status: the exit status, once phase is DONE.
+        outcome: that status, why, and the process and the end that gave it, if any.
+        stop_asked, restart_asked: whether somebody has asked for a stop, or for a restart.
     """
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, restarts: int = 0) -> None:
+        """Begin a run, which is the first or follows that many others."""
         self._policy = policy
+        self._restarts = restarts
         self._life = STARTING
         self.roster = Roster()
         self.status: int | None = None
         self.reaped = 0
         self.adopted = 0
+        self.outcome: dict[str, Any] = {}
+        self.stop_asked = self.restart_asked = False
         self._started_at = 0.0
         self.service = Service(policy, self.roster)
         self._verdict = Verdict(policy, self.roster)
@@ -80,6 +88,7 @@ class Machine:
             events.Started: self._on_started,
             events.Stopped: self._on_stopped,
             events.Signalled: self._on_signalled,
+            events.Asked: self._on_asked,
             events.Adopted: self._on_adopted,
             events.Ended: self._on_ended,
             events.Settled: self._on_settled,
@@ -101,6 +110,12 @@ class Machine:
         if self._ending.begun and self._life != DONE:
             return KILLING if self._ending.killing else STOPPING
         return self._life
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """What the record of the exit counts."""
+        forwarded, killed = self._forwarding.count, self._ending.killed
+        return {"reaped": self.reaped, "adopted": self.adopted, "forwarded": forwarded, "killed": killed}
 
     @property
     def deadline(self) -> float | None:
@@ -145,6 +160,8 @@ class Machine:
             self.service.begin(now)
         policy = self._policy
         facts: dict[str, object] = {"main": event.main, "until": policy.until, "grace_s": policy.grace_s}
+        if self._restarts:
+            return [Report("service.restarted", {"main": event.main, "restarts": self._restarts})]
         return [Report("pyinit.started", facts)]
 
     def _on_signalled(self, event: events.Signalled, now: float) -> list[Action]:
@@ -155,7 +172,7 @@ class Machine:
             return self._asked_to_stop(event, signo, now)
         if self._ending.killing:
             return []
-        if signo == SIGHUP and self._policy.reload_command and not self._ending.begun:
+        if signo == SIGHUP and self._policy.reload_command and self.phase in {RUNNING, HOLDING}:
             return self._commands.reload(self.service.process)
         if signo in TERMINAL_STOPS and not self.roster.main_alive:
             forward, then = self._jobs.stopped_while_holding(event.sender_pid)
@@ -164,10 +181,26 @@ class Machine:
         return [*first, *self._forwarding.forward(event, signo)]
 
     def _asked_to_stop(self, event: events.Signalled, signo: int, now: float) -> list[Action]:
+        first = self._verdict.asked_with
+        if self.restart_asked or not self._ending.begun:
+            self._verdict.asked(signo)
+        self.stop_asked = True
         if self._ending.begun:
-            return self._ending.again(event, signo, self._verdict.asked_with, now)
-        self._verdict.asked(signo)
+            return self._ending.again(event, signo, first, now)
         return self._ending.begin("signal", signo, now, asked=event)
+
+    def _on_asked(self, event: events.Asked, now: float) -> list[Action]:
+        if event.kind == ASKED_RESTART:
+            if self._policy.restart == RESTART_NO or self.stop_asked:
+                return []
+            self.restart_asked = True
+        else:
+            self.stop_asked = True
+        reason = ASKED_RESTART if event.kind == ASKED_RESTART else "request"
+        if self._ending.begun:
+            return self._ending.final() if self.stop_asked else []
+        self._verdict.asked(0, reason)
+        return self._ending.begin(reason, self._forwarding.rewrite(SIGTERM) or SIGTERM, now, asked=event)
 
     def _on_stopped(self, event: events.Stopped, now: float) -> list[Action]:
         return self._jobs.stopped(event.signo, now)
@@ -367,6 +400,10 @@ class Machine:
             actions += self._ending.command_ended(now, done=False)
         return actions
 
+    def stop_rest(self, now: float) -> list[Action]:
+        """Stop what there is without a main, which could not be started again."""
+        return self._stop("start", now)
+
     # -- how it ends --------------------------------------------------------------------------------------------
 
     def _stop(self, reason: str, now: float, *, process: Process | None = None, end: End | None = None) -> list[Action]:
@@ -377,15 +414,6 @@ class Machine:
         self._life = DONE
         status, reason, process, end = self._verdict.read()
         self.status = status
-        facts: dict[str, object] = {
-            "status": status,
-            "reason": reason,
-            "process": process,
-            "end": end,
-            "reaped": self.reaped,
-            "adopted": self.adopted,
-            "forwarded": self._forwarding.count,
-            "killed": self._ending.killed,
-            "duration_s": now - self._started_at,
-        }
+        self.outcome = {"status": status, "reason": reason, "process": process, "end": end}
+        facts = {**self.outcome, **self.totals, "duration_s": now - self._started_at}
         return [Report("pyinit.exited", facts), Exit(status)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyinit.core.actions import Follow, Locate, PassOn, ReadPidFile, Report
-from pyinit.core.model import COMMAND, FOREIGN, FROM_NOTIFY, FROM_PID_FILE, Claim, whole_number
+from pyinit.core.model import COMMAND, FOREIGN, FROM_NOTIFY, FROM_PID_FILE, RESTART_NO, Claim, whole_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ GROWTH = 1.25
 # What of a message is not for whoever supervises pyinit: it follows pyinit's own PID, and no descriptor is handed on.
 _NOT_PASSED_ON = ("MAINPID", "MAINPIDFD", "MAINPIDFDID", "BARRIER", "NOTIFYACCESS")
 _DESCRIPTORS = "FD"
+# Where another run may follow, the end of the service is not that of pyinit.
+_NOT_ITS_END = "STOPPING"
 # What of a message is told, by its name in the log. The first three are yes or no.
 _TOLD = ("READY", "RELOADING", "STOPPING", "STATUS", "ERRNO", "EXIT_STATUS", "EXTEND_TIMEOUT_USEC", "MAINPID")
 _FLAGS = _TOLD[:3]
@@ -241,7 +243,9 @@ class Service:
         passed_on = {
             name: value
             for name, value in fields.items()
-            if name not in _NOT_PASSED_ON and not name.startswith(_DESCRIPTORS)
+            if name not in _NOT_PASSED_ON
+            and not name.startswith(_DESCRIPTORS)
+            and (name != _NOT_ITS_END or self._policy.restart == RESTART_NO)
         }
         if passed_on:
             actions.append(PassOn(passed_on))

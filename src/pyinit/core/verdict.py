@@ -32,9 +32,9 @@ class Verdict:
         if self._decision is None:
             self._decision = (reason, process, end)
 
-    def asked(self, signo: int) -> None:
+    def asked(self, signo: int, reason: str = "signal") -> None:
         """Note that a stop was asked for: the reason of an end that nobody decides."""
-        self._asked = ("signal", None, None)
+        self._asked = (reason, None, None)
         self.asked_with = signo
 
     @property
