@@ -59,6 +59,8 @@ _WHY = {
     "service": "the last successor has ended",
     "until-main": "main {who} {happened} (--until main)",
     "request": "a stop was asked for through the control socket",
+    "restart": "a restart was asked for through the control socket",
+    "start": "main could not be started again",
 }
 
 
