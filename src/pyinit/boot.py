@@ -16,6 +16,9 @@ from pyinit.terminal import Terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyinit.core.model import Process
     from pyinit.notify import Inbox
     from pyinit.oom import OomKills
     from pyinit.options import Settings
@@ -30,6 +33,7 @@ class Launch:
 
     Attributes:
         settings: what the command line asked for.
+        command, plan: what main is, and how it is started.
         main_pid: the PID of main, 0 where there is none (--pause).
         started_at: when main was started (monotonic seconds).
         proc: /proc as it was opened.
@@ -46,11 +50,13 @@ class Launch:
         pid_file: the PID file as it was found, or None.
         uncleaned: why a stale PID file could not be removed, or None.
         inbox: the notify socket, or None.
+        passed: the descriptors above 2 that were passed on to main, where another main is to get them (--restart).
     """
 
     __slots__ = (
         "before",
         "changes",
+        "command",
         "home",
         "inbox",
         "inherited",
@@ -58,8 +64,10 @@ class Launch:
         "main_pid",
         "marked",
         "oom",
+        "passed",
         "pid1",
         "pid_file",
+        "plan",
         "proc",
         "settings",
         "signals_fd",
@@ -68,10 +76,19 @@ class Launch:
         "uncleaned",
     )
 
-    def __init__(
-        self, settings: Settings, inherited: spawn.Inherited, proc: Proc, terminal: Terminal, *, pid1: bool
+    def __init__(  # noqa: PLR0913  # what is known before main is started
+        self,
+        settings: Settings,
+        inherited: spawn.Inherited,
+        plan: spawn.Plan,
+        proc: Proc,
+        terminal: Terminal,
+        *,
+        pid1: bool,
     ) -> None:
         self.settings = settings
+        self.command = [_encode(argument) for argument in settings.command]
+        self.plan = plan
         self.inherited = inherited
         self.proc = proc
         self.terminal = terminal
@@ -88,6 +105,19 @@ class Launch:
         self.pid_file: PidFile | None = None
         self.uncleaned: str | None = None
         self.inbox: Inbox | None = None
+        self.passed: list[int] = []
+
+    def start_main(self, meanwhile: Callable[[], None]) -> None:
+        """Start main; `meanwhile` is called while it starts. Raises SpawnError, and OSError (pipe2(2): EMFILE)."""
+        self.main_pid = spawn.spawn(
+            self.command, self.changes, self.inherited, self.terminal, self.plan, self.home, meanwhile
+        )
+
+    def main(self) -> Process:
+        """Describe main, which has just been started."""
+        main = self.proc.child(self.main_pid)
+        main.foreign = False
+        return main
 
     def count_oom_kills(self) -> None:
         """Count the OOM kills of our control group before main can be one of them."""
@@ -121,7 +151,7 @@ def _start() -> None:
         kernel.take_pending((SIGHUP, SIGCONT))  # the kernel's word to who leads a session, and nobody's wish
     pid = posix.getpid()
     proc = Proc(pid, show_args=settings.log_args)
-    launch = Launch(settings, inherited, proc, Terminal(), pid1=pid == 1)
+    launch = Launch(settings, inherited, plan, proc, Terminal(), pid1=pid == 1)
     launch.signals_fd = signals_fd
     launch.log_fd = _open_log_file(settings)
     if settings.pdeathsig is not None:
@@ -133,15 +163,12 @@ def _start() -> None:
     launch.before = launch.proc.children_exist_before_main()
     launch.marked = launch.pid1 and launch.proc.mark_descendants()
     _prepare_service(launch)
-    command = [_encode(argument) for argument in settings.command]
     launch.home = spawn.leave_working_directory()
     launch.started_at = time.monotonic()
     failure = None
     try:
         if not settings.pause:
-            launch.main_pid = spawn.spawn(
-                command, launch.changes, inherited, launch.terminal, plan, launch.home, launch.count_oom_kills
-            )
+            launch.start_main(launch.count_oom_kills)
     except spawn.SpawnError as error:
         failure = error
     try:

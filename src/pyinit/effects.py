@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyinit.core.actions import Action
+    from pyinit.core.lives import Lives
     from pyinit.core.machine import Machine
     from pyinit.core.model import Process
     from pyinit.log import Log
@@ -36,7 +37,7 @@ class Effects:
         tell_reaped: makes a line of text for each child but main that is reaped, or None.
     """
 
-    def __init__(self, machine: Machine, proc: Proc, log: Log, terminal: Terminal) -> None:
+    def __init__(self, machine: Machine | Lives, proc: Proc, log: Log, terminal: Terminal) -> None:
         self._machine = machine
         self._terminal = terminal
         self._proc = proc

@@ -11,6 +11,7 @@ from pyinit.core.machine import KILLING, STOPPING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyinit.core.lives import Lives
     from pyinit.core.machine import Machine
     from pyinit.core.model import Process
     from pyinit.effects import Effects
@@ -38,7 +39,7 @@ class Loop:
     def __init__(  # noqa: PLR0913  # everything that the loop ties together
         self,
         signals_fd: int,
-        machine: Machine,
+        machine: Machine | Lives,
         effects: Effects,
         proc: Proc,
         log: Log,
@@ -84,8 +85,8 @@ class Loop:
         self._more = True
 
     def _step(self) -> None:
-        self._sources.wait(self._timeout())
         stopping = self._machine.phase in {STOPPING, KILLING}
+        self._sources.wait(self._timeout())
         self._take_signals()
         if not stopping and self._machine.phase in {STOPPING, KILLING}:
             self._more = True  # a stop has begun: look who is there

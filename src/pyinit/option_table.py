@@ -17,7 +17,7 @@ class Option:
     """One row of the table.
 
     `name` is the long option without dashes, `setting` the attribute of Settings that it sets.
-    `kind` says how its text becomes a value: "choice", "duration", "signal", "signals", "schedule",
+    `kind` says how its text becomes a value: "choice", "duration", "limit", "signal", "signals", "schedule",
     "statuses", "rewrites", "path", "text", "switch" (takes no value, has a --no- form), "preset" (takes
     no value: stands for another option with the value `gives`) or "action" (takes no value, ends the
     parsing). The last two have no variable. `group` is where --help has its line, and empty where other lines tell
@@ -71,6 +71,7 @@ class Option:
 _ENDS = ("main", "service", "all")
 _TARGETS = ("main", "group", "roots", "tree")
 _FORMATS = ("auto", "json", "console")
+_RESTARTS = ("no", "on-failure", "always")
 _LEVELS = ("debug", "info", "warning", "error")
 
 OPTIONS = (
@@ -78,6 +79,10 @@ OPTIONS = (
     Option("grace", "grace_s", "duration", "life", "DURATION", "8s"),
     Option("ok-exit", "ok_exits", "statuses", "life", "N", short="e"),
     Option("pause", "pause", "switch", "life", short="P"),
+    Option("restart", "restart", "choice", "life", "WHEN", "no", _RESTARTS),
+    Option("restart-limit", "restart_limit", "limit", "life", "N/D", "5/5m"),
+    Option("restart-delay", "restart_delay_s", "duration", "", "D", "1s"),
+    Option("restart-delay-max", "restart_delay_max_s", "duration", "", "D", "60s"),
     Option("control", "control", "switch", "life", default="yes"),
     Option("pid-file", "pid_file", "path", "service", "PATH"),
     Option("pid-file-timeout", "pid_file_timeout_s", "duration", "service", "D", "60s"),

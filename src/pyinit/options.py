@@ -21,6 +21,9 @@ FLAG = "flag"
 VARIABLE = "variable"
 DEFAULT = "default"
 
+# Options with rules that have another group than "service".
+_WITH_RULES = ("restart", "restart_limit", "restart_delay_s", "restart_delay_max_s", "termination_log")
+
 _INT = 2
 _TERM = 15
 # What asks for `-c`: main stays in pyinit's own process group, and so is the only one that can be signalled.
@@ -115,7 +118,7 @@ def _has_rules(settings: Settings) -> bool:
     if len(schedule) > 1 or (schedule and schedule[0][1] is not None):
         return True
     given = [option for option in OPTIONS if settings.sources.get(option.setting, DEFAULT) != DEFAULT]
-    return any(option.group == "service" or option.setting == "termination_log" for option in given)
+    return any(option.group == "service" or option.setting in _WITH_RULES for option in given)
 
 
 def _asked_by_peers_variables(environ: "Mapping[bytes, bytes]") -> "dict[str, list[str]]":
@@ -301,6 +304,7 @@ def _convert(option: Option, text: str, label: str) -> "Any":  # noqa: ANN401  #
 
 _CONVERTERS: "dict[str, Callable[[str], object]]" = {
     "duration": values.duration,
+    "limit": values.limit,
     "signal": values.signal,
     "signals": values.stop_request,
     "schedule": values.step,

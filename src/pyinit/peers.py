@@ -222,6 +222,8 @@ def _settings(given: "Given", environ: "Environment", asked: "Given", defaults: 
     if not environ.get(b"PYINIT_LOG_FILE"):
         common["log_level"] = "error"
     options.fill(settings, given, environ, asked, {**common, **defaults})
+    if settings.restart != "no":
+        raise options.UsageError("PYINIT_RESTART is for pyinit under its own name; leave it out, or start pyinit")
     return settings
 
 

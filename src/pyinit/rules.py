@@ -23,6 +23,9 @@ _NEEDS = (
     ("grace_max_s", "notify"),
 )
 _NOT_IN_A_PAUSE = ("pid_file", "notify", "reload_command", "stop_command", "grace_max_s")
+# What says how main is started again, if it is.
+_OF_RESTARTS = ("restart_limit", "restart_delay_s", "restart_delay_max_s")
+_NO_RESTART = "no"
 
 
 def apply(settings: "Settings") -> None:
@@ -45,6 +48,7 @@ def apply(settings: "Settings") -> None:
         command, stop_on = _written(settings, "reload_command"), _written(settings, "stop_on")
         message = f"{command} runs at SIGHUP, but {stop_on} makes that ask for a stop; leave out one of them"
         raise UsageError(message)
+    _restarts(settings)
     _add_up(settings)
     if settings.grace_max_s is not None and settings.grace_max_s < settings.grace_s:
         written = _written(settings, "grace_max_s")
@@ -52,6 +56,25 @@ def apply(settings: "Settings") -> None:
         raise UsageError(message)
     settings.pid_file = _absolute(settings, "pid_file")
     settings.termination_log = _absolute(settings, "termination_log")
+
+
+def _restarts(settings: "Settings") -> None:
+    """Check what is said of restarts; a longest delay that nobody has set is not less than the first one."""
+    if settings.pause and settings.restart != _NO_RESTART:
+        message = f"--pause runs no command; leave out {_written(settings, 'restart')}"
+        raise UsageError(message)
+    for setting in _OF_RESTARTS:
+        if settings.restart == _NO_RESTART and _asked(settings, setting):
+            written = _written(settings, setting)
+            other = _written(settings, "restart", settings.sources[setting])
+            message = f"{written} does nothing without {other}; give both, or leave out {written}"
+            raise UsageError(message)
+    if settings.restart_delay_s > settings.restart_delay_max_s:
+        if settings.sources["restart_delay_max_s"] != DEFAULT:
+            longest, first = _written(settings, "restart_delay_max_s"), _written(settings, "restart_delay_s")
+            message = f"{longest} is less than the {_s(settings.restart_delay_s)} of {first}; write that or more"
+            raise UsageError(message)
+        settings.restart_delay_max_s = settings.restart_delay_s
 
 
 def _add_up(settings: "Settings") -> None:

@@ -9,7 +9,7 @@ import time
 from pyinit import __version__, kernel
 from pyinit.core import events
 from pyinit.core.machine import Machine
-from pyinit.core.model import REST_STOP, Policy
+from pyinit.core.model import REST_STOP, RESTART_NO, Policy
 from pyinit.effects import Effects
 from pyinit.log import open_log
 from pyinit.loop import Loop
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from pyinit.boot import Launch
     from pyinit.control.listener import Control
+    from pyinit.core.lives import Lives
     from pyinit.log import Log
     from pyinit.serving import Serving
     from pyinit.spawn import SpawnError
@@ -56,12 +57,13 @@ def run(launch: Launch) -> int:
         notify=settings.notify,
         stop_command=settings.stop_command is not None,
         reload_command=settings.reload_command is not None,
+        restart=settings.restart,
+        restart_limit=settings.restart_limit,
+        restart_delay_s=settings.restart_delay_s,
+        restart_delay_max_s=settings.restart_delay_max_s,
     )
-    machine = Machine(policy)
-    main = None
-    if launch.main_pid:
-        main = proc.child(launch.main_pid)
-        main.foreign = False
+    machine = _core(policy)
+    main = launch.main() if launch.main_pid else None
     if launch.signals_fd < 0:
         launch.signals_fd = kernel.open_signalfd(kernel.ALL_SIGNALS)
     log = _open_log(launch)
@@ -79,15 +81,19 @@ def run(launch: Launch) -> int:
     loop = Loop(launch.signals_fd, machine, effects, proc, log, before=launch.before, jobs=jobs, sources=sources)
     serving = _serve(launch, effects, log, sources, loop.take)
     control, why = _control(launch, machine, effects, log, sources, loop)
+    if settings.restart != RESTART_NO:
+        from pyinit.respawn import Respawner
+
+        effects.add(Respawner(launch, effects, serving, control, loop.take).calls)
     effects.take(events.Started(main), launch.started_at)
     if why:
         log.report("pyinit.degraded", why)
     _say_what_is_missing(launch, log)
     status = loop.run()
-    if main is not None:
-        launch.terminal.take_back(main.pgid)
-    if settings.clean_pid_file and launch.pid_file is not None and serving is not None:
-        launch.pid_file.remove(0 if launch.pid1 else serving.proven or -1)
+    if machine.roster.main is not None:
+        launch.terminal.take_back(machine.roster.main.pgid)
+    if serving is not None:
+        serving.clean()
     _last_word(launch, log)
     if control is not None:
         control.last_words()
@@ -97,7 +103,7 @@ def run(launch: Launch) -> int:
 
 def _control(  # noqa: PLR0913, PLR0917  # all that can be asked about
     launch: Launch,
-    machine: Machine,
+    machine: Machine | Lives,
     effects: Effects,
     log: Log,
     sources: Sources,
@@ -112,6 +118,15 @@ def _control(  # noqa: PLR0913, PLR0917  # all that can be asked about
         return listener.Control(launch, machine, effects, log, sources, loop), {}
     except OSError as error:
         return None, listener.lack(listener.why_not(error))
+
+
+def _core(policy: Policy) -> Machine | Lives:
+    """Return the core: the machine of one run, or what has one for each run."""
+    if policy.restart == RESTART_NO:
+        return Machine(policy)
+    from pyinit.core.lives import Lives
+
+    return Lives(policy)
 
 
 def _serve(
@@ -238,9 +253,13 @@ def _lack(feature: str, reason: object, effect: str) -> dict[str, object]:
 
 
 def _let_go(launch: Launch) -> None:
-    """Let go of every descriptor above 2 that is not our own: they were for main."""
+    """Let go of every descriptor above 2 that is not our own: they were for main.
+
+    Where another main may be started, what was passed on to the first is kept for it, and for nobody else.
+    """
+    again = launch.settings.restart != RESTART_NO
     keep = {launch.signals_fd, launch.log_fd, launch.proc.fd, launch.terminal.fd}
-    if launch.settings.stop_command or launch.settings.reload_command:
+    if again or launch.settings.stop_command or launch.settings.reload_command:
         keep.add(launch.home)
     if launch.inbox is not None:
         keep.add(launch.inbox.fd)
@@ -251,6 +270,10 @@ def _let_go(launch: Launch) -> None:
     for fd in held:
         if fd > STDERR and fd not in keep:
             try:
-                posix.close(fd)
+                if again and posix.get_inheritable(fd):
+                    posix.set_inheritable(fd, False)  # noqa: FBT003  # the only way to say it
+                    launch.passed.append(fd)
+                else:
+                    posix.close(fd)
             except OSError:
                 continue

@@ -26,6 +26,8 @@ _OUTER = b"NOTIFY_SOCKET"
 # What is believed of nobody but a process that is proven to be below us.
 _PROVEN_ONLY = ("MAINPID", "EXTEND_TIMEOUT_USEC")
 _DIGITS_MAX = 10  # no PID has more
+# So often messages of a run that is over are taken off the socket, some at a time.
+_ROUNDS = 256
 
 
 class Serving:
@@ -64,6 +66,22 @@ class Serving:
             actions.RunCommand: self._run_command,
             actions.ReadOutput: self._read_output,
         }
+
+    def close_run(self) -> None:
+        """Put away what a run leaves of itself, of which nobody is left: its PID file, and what it has said."""
+        self._let_go()
+        self.clean()
+        self.proven = 0
+        inbox = self._launch.inbox
+        for _ in range(_ROUNDS):
+            if inbox is None or not inbox.receive():
+                break
+
+    def clean(self) -> None:
+        """Remove the PID file where that is asked for, if it is the run's own."""
+        launch = self._launch
+        if launch.settings.clean_pid_file and launch.pid_file is not None:
+            launch.pid_file.remove(0 if launch.pid1 else self.proven or -1)
 
     # -- which process ------------------------------------------------------------------------------------------
 

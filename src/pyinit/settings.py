@@ -16,6 +16,7 @@ class Settings:
         own_variables: the names of all PYINIT_ variables that are present: they are ours, and the command does
             not get them.
         pid_file, termination_log: absolute paths, or None.
+        restart_limit: how many restarts there may be, and in how many seconds.
         grace_max_s: how far a service may lengthen the grace: not less than `grace_s`.
         stop_signal: what a stop sends, each signal with the seconds until the next one: a schedule. Only the last one
             may have None there: until the end of the grace. Empty where none was asked for.
@@ -68,6 +69,10 @@ class Settings:
         "print_text",
         "reload_command",
         "rest",
+        "restart",
+        "restart_delay_max_s",
+        "restart_delay_s",
+        "restart_limit",
         "rewrite",
         "self_stop",
         "sources",
@@ -85,6 +90,10 @@ class Settings:
     grace_s: float
     ok_exits: "frozenset[int]"
     pause: bool
+    restart: str
+    restart_limit: "tuple[int, float]"
+    restart_delay_s: float
+    restart_delay_max_s: float
     pid_file: "str | None"
     pid_file_timeout_s: float
     clean_pid_file: bool

@@ -8,6 +8,7 @@ from pyinit import signames
 
 DURATION_MAX_S = 24 * 60 * 60
 STATUS_MAX = 255
+RESTARTS_MAX = 1000
 # From limits.h, with the byte that ends it.
 PATH_MAX = 4096
 
@@ -30,6 +31,8 @@ _NEVER_SEEN = {
     17: "not possible: SIGCHLD tells pyinit of ends; write another signal",
     19: "not possible: SIGSTOP cannot be caught; write another signal",
 }
+
+_NO_LIMIT = "not a limit; write so many restarts in so long a time, for example 5/5m"
 
 _NO_STEP = "not a signal and how long it has; write for example QUIT:20s,TERM:5s"
 _NO_TIME = "no time at all; write for example QUIT:20s, or leave the signal out"
@@ -69,6 +72,24 @@ def duration(text: str) -> float:
     if total_ms > DURATION_MAX_S * 1000:
         raise ValueError(_TOO_LONG)
     return total_ms / 1000
+
+
+def limit(text: str) -> "tuple[int, float]":
+    """Return how many there may be and the seconds in which, of `5/5m`; 1 to 1000 in at most 24 hours."""
+    number, slash, window = text.partition("/")
+    if not slash or not number.isascii() or not number.isdigit() or len(number) > _DIGITS_MAX:
+        raise ValueError(_NO_LIMIT)
+    if not 1 <= int(number) <= RESTARTS_MAX:
+        message = f"not a limit; write 1 to {RESTARTS_MAX} restarts, for example 5/5m"
+        raise ValueError(message)
+    try:
+        window_s = duration(window)
+    except ValueError:
+        raise ValueError(_NO_LIMIT) from None
+    if not window_s:
+        message = "no time at all; write for example 5/5m"
+        raise ValueError(message)
+    return int(number), window_s
 
 
 def signal(text: str) -> int:

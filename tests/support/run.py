@@ -34,6 +34,7 @@ PID1_USER = "pid1-user"
 ALL_MODES = (SUBREAPER, PID1, PLAIN_USER, PID1_USER)
 
 USER = 1000
+NOT_STARTED = 125
 LOG_OPTIONS = ("--log-format", "json", "--log-level", "debug")
 PIPE_BYTES = 1 << 20
 # Seconds: until what has just happened is dealt with, and without anything that happens.
@@ -58,6 +59,10 @@ REPEATED = "stop.repeated"
 ESCALATED = "stop.escalated"
 EXTENDED = "stop.extended"
 KILLING = "stop.killing"
+RESTARTING = "service.restarting"
+RESTARTED = "service.restarted"
+START_FAILED = "service.start_failed"
+GIVEN_UP = "service.given_up"
 COMMAND_STARTED = "command.started"
 COMMAND_OUTPUT = "command.output"
 COMMAND_ENDED = "command.ended"
@@ -387,11 +392,18 @@ class Run:
 
         said = Counter(map(of_log, told))
         missing = Counter(map(of_witness, owed)) - said
+        missing -= self._not_started(owed, of_witness)
         invented = said - Counter(map(of_witness, seen))
         if self.mode in {PID1, PID1_USER}:  # what pyinit may not kill it names; the kernel ends it with the namespace
             missing -= Counter({9: len([record for record in records if record["event.name"] == UNKILLABLE])})
         assert not missing, f"pyinit reaped these (number, wait status), but did not tell: {dict(missing)}"
         assert not invented, f"nobody ended like this (number, wait status), or not so often: {dict(invented)}"
+
+    def _not_started(self, owed: list[witness.Seen], of_witness: Callable[[witness.Seen], object]) -> Counter[object]:
+        """Count those that could not execute the command at a restart: they never were processes of the command."""
+        failed = len(self.of(START_FAILED))
+        theirs = [one for one in owed if one.parent == self.pid and one.status == NOT_STARTED << 8]
+        return Counter(map(of_witness, theirs[:failed]))
 
 
 def told_status(record: Record) -> int:

@@ -24,6 +24,16 @@ Who is the service:
     command stop 90          a command runs as 90; `command stop fails 11`: there is none, for an errno
     asked stop               a request of process 8 came through the control socket
     asked signal HUP main    one to send a signal: `service`, `main`, `tree`, or `process 20`
+    asked restart            one to start main again
+
+Where another run may follow (a policy with `restart`):
+
+    started 11               main has been started again, as 11
+    not-started 127          it could not be started again
+
+`service.restarting main 1 in 2 as 1/5` tells what the run came to, the delay, and the count of the limit; `reloading`
+behind it: who supervises pyinit is told that the service is not ready for a while. There STOPPING=1 is written, for it
+comes only when no run follows.
 
 A stop that begins is passed on (STOPPING=1), and so is readiness that the service has not told by itself (READY=1).
 What a command has written is read before its end is told. All that is checked each time and not written.
@@ -39,6 +49,7 @@ import pytest
 
 from pyinit.core import actions, events
 from pyinit.core.actions import PassOn, ReadOutput, Report
+from pyinit.core.lives import Lives
 from pyinit.core.machine import STARTING, Machine
 from pyinit.core.model import (
     DUMPED,
@@ -47,6 +58,8 @@ from pyinit.core.model import (
     FROM_PID_FILE,
     KERNEL,
     KILLED,
+    RESTART_ALWAYS,
+    RESTART_NO,
     Claim,
     End,
     Policy,
@@ -131,7 +144,8 @@ class History:
     """A machine that is taken through a history, line by line."""
 
     def __init__(self, policy: Policy | None = None, *, grace_s: float = 8.0) -> None:
-        self.machine = Machine(policy or Policy(grace_s=grace_s))
+        policy = policy or Policy(grace_s=grace_s)
+        self.machine: Machine | Lives = Machine(policy) if policy.restart == RESTART_NO else Lives(policy)
         self.now = 0.0
         self._known: dict[int, Process] = {MAIN: new_main()}
         self._given: dict[int, list[str]] = {}
@@ -184,7 +198,7 @@ class History:
                 pass
         if not event_words:
             return
-        told = describe_all(self.actions(*event_words))
+        told = describe_all(self.actions(*event_words), restarts=isinstance(self.machine, Lives))
         wanted_actions = [action.strip() for action in expected.split(";") if action.strip()]
         assert told == wanted_actions, f"{line}\n  told   {'; '.join(told)}\n  wanted {'; '.join(wanted_actions)}"
 
@@ -203,7 +217,9 @@ class History:
         """Make an event from words."""
         kind, *rest = words
         make: dict[str, Callable[[], events.Event]] = {
-            "started": lambda: events.Started(self.process(str(MAIN))),
+            "started": lambda: events.Started(self._main(rest[0]) if rest else self.process(str(MAIN))),
+            "not-started": lambda: events.NotStarted(int(rest[0]), 2, "is not there"),
+            "asked": lambda: events.Asked(rest[0], 7, 1000),
             "paused": lambda: events.Started(None),
             "stopped": lambda: events.Stopped(SIGNALS[rest[0]]),
             "signal": lambda: events.Signalled(SIGNALS[rest[0]], KERNEL if rest[1:] == ["typed"] else 7, 1000),
@@ -225,6 +241,12 @@ class History:
             "asked": lambda: self._asked(*rest),
         }
         return make[kind]()
+
+    def _main(self, word: str) -> Process:
+        """Return a main that was started again: it leads a group and a session."""
+        process = self.process(word)
+        process.sid = process.pgid = process.pid
+        return process
 
     def _claim(self, source: str, words: Sequence[str], text: str) -> Claim:
         """Make a claim of `40`, `40 below 20` or `no is empty`; like the shell's, it brings descriptions of its own."""
@@ -319,7 +341,7 @@ def describe_process(pid: int, given: Sequence[str]) -> Process:
     return process
 
 
-def describe_all(wanted: Sequence[Action]) -> list[str]:
+def describe_all(wanted: Sequence[Action], *, restarts: bool = False) -> list[str]:
     """Say in words what actions ask for; check what belongs to a record and is not written."""
     told: list[str] = []
     left = list(wanted)
@@ -333,6 +355,14 @@ def describe_all(wanted: Sequence[Action]) -> list[str]:
         if isinstance(action, Report) and action.event == "command.ended":
             assert output is action.facts["process"], "a command's end is told before what it has written"
             output = None
+        if isinstance(action, Report) and action.event == "service.restarting":
+            passed_on = left.pop(0)
+            assert isinstance(passed_on, PassOn)
+            assert passed_on.fields["STATUS"] == f"restarting main in {action.facts['delay_s']:g} s"
+            told[-1] += " reloading" if "RELOADING" in passed_on.fields else ""
+            continue
+        if restarts and isinstance(action, Report) and action.event == "stop.begun":
+            continue
         if isinstance(action, Report) and action.facts.get("reason") != FROM_NOTIFY and action.event in PASSED_ON:
             behind = left.pop(0) if left else None
             assert isinstance(behind, PassOn), f"{told[-1]} is not passed on"
@@ -383,6 +413,10 @@ def describe(action: actions.Action) -> str:  # noqa: C901, PLR0911, PLR0912  # 
             return _join(action.event, *_facts(action.event, action.facts), action.severity)
         case actions.Answer():
             return _join("answer", action.refused or "done")
+        case actions.CloseRun():
+            return "close run"
+        case actions.Respawn():
+            return "respawn"
         case actions.Exit():
             return f"exit {action.status}"
 
@@ -455,6 +489,15 @@ def _facts(event: str, facts: dict[str, object]) -> list[object]:  # noqa: C901,
             assert (facts["sender_pid"], facts["sender_uid"]) == (8, 0)
             outcome = "" if facts["accepted"] else "refused"
             return [facts["request"], *cast("list[int]", facts["targets"]), outcome, facts["reason"]]
+        case "service.restarting":
+            count = "asked" if facts["asked"] else f"{facts['count']}/{facts['limit']}"
+            return [facts["reason"], facts["status"], "in", f"{facts['delay_s']:g}", "as", count]
+        case "service.restarted":
+            return [_pid(facts["main"]), facts["restarts"]]
+        case "service.start_failed":
+            return [facts["status"]]
+        case "service.given_up":
+            return [facts["reason"], facts["status"]]
         case "pyinit.exited":
             return [facts["reason"], facts["status"]]
         case _:
@@ -463,6 +506,19 @@ def _facts(event: str, facts: dict[str, object]) -> list[object]:  # noqa: C901,
 
 def play(text: str, **policy: object) -> Machine:
     """Play a history from main's start; return the machine as it stands then."""
+    machine = _played(text, policy)
+    assert isinstance(machine, Machine)
+    return machine
+
+
+def play_lives(text: str, **policy: object) -> Lives:
+    """Play a history of several runs; return the core as it stands then. `always` unless the policy says otherwise."""
+    lives = _played(text, {"restart": RESTART_ALWAYS, **policy})
+    assert isinstance(lives, Lives)
+    return lives
+
+
+def _played(text: str, policy: Mapping[str, object]) -> Machine | Lives:
     __tracebackhide__ = True
     history = History(Policy(**policy))  # type: ignore[arg-type]  # the names of Policy
     history.play(text)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pyinit.core.lives import WAITING
 from pyinit.core.machine import HOLDING, RUNNING, STOPPING
-from pyinit.core.model import RELOAD_COMMAND, SIGKILL
+from pyinit.core.model import RELOAD_COMMAND, RESTART_ALWAYS, RESTART_NO, SIGKILL
 
 # More than the loop's own looks while stopping need (seconds).
 SLACK_S = 0.3
@@ -23,10 +24,14 @@ class Oracle:
     Whom the shell has taken for the service it is told; whether it may is for `core_run.Run` to say.
     """
 
-    def __init__(self, policy: Policy, clock: Callable[[], float]) -> None:
+    def __init__(self, policy: Policy, clock: Callable[[], float], before: int | None = None) -> None:
+        """Judge a run, the first or one whose predecessor came to the status `before`."""
         self.policy = policy
         self._clock = clock
-        self.phase = RUNNING
+        self.before = before
+        self.phase = RUNNING if before is None else WAITING
+        self.strangers: list[Task] = []  # who was there when the run began: nobody of it
+        self.stop_asked = self.restart_asked = False
         self.main: Task | None = None
         self.successors: list[Task] = []
         self.service: Task | None = None  # who was found to be it last, dead or alive
@@ -38,6 +43,12 @@ class Oracle:
         self._again = False
         self._there: list[Task] = []
         self._heir_by: float | None = None
+
+    def begin(self, main: Task, roots: list[Task]) -> None:
+        """Take that main runs, and who is there besides."""
+        self.phase = RUNNING
+        self.main = main
+        self.strangers = roots
 
     def ended(self, task: Task, came: list[Task], roots: list[Task]) -> None:
         """Take the end of a child of pyinit, the living children that came by it, and all that live now."""
@@ -107,7 +118,8 @@ class Oracle:
 
     def _may_serve(self, tasks: list[Task]) -> list[Task]:
         """Leave out the foreign ones, as far as that can be seen, and pyinit's own commands."""
-        return [task for task in tasks if (task.hidden or not task.foreign) and task not in self.commands]
+        mains = [task for task in tasks if task not in self.strangers and task not in self.commands]
+        return [task for task in mains if task.hidden or not task.foreign]
 
     def _service_decides(self) -> None:
         """Where the service is known it is the only successor, or the root above it."""
@@ -123,7 +135,7 @@ class Oracle:
 
     def reload(self, roots: list[Task]) -> None:
         """Take a wish for a reload."""
-        if not self.policy.reload_command or self.phase == STOPPING:
+        if not self.policy.reload_command or self.phase in (STOPPING, WAITING):
             return
         self._again = self._reloading
         if not self._reloading:
@@ -140,9 +152,26 @@ class Oracle:
 
     def stop(self) -> None:
         """Take a stop request."""
-        if self.phase in (RUNNING, HOLDING):
+        self.stop_asked = True
+        self._stop()
+
+    def _stop(self) -> None:
+        if self.phase in (RUNNING, HOLDING, WAITING):
             self.phase = STOPPING
             self.stop_command_due = self.policy.stop_command and any(task.alive for task in self._deciders)
+
+    def restart(self) -> None:
+        """Take the wish for a restart; between two runs it only ends the delay."""
+        if self.policy.restart != RESTART_NO and not self.stop_asked and self.phase != WAITING:
+            self.restart_asked = True
+            self._stop()
+
+    @property
+    def wants_another(self) -> bool:
+        """Whether a run that came to this is to be followed by another, if nobody of it is left."""
+        if self.policy.restart == RESTART_NO or self.stop_asked:
+            return False
+        return self.restart_asked or self.policy.restart == RESTART_ALWAYS or self.status != 0
 
     @property
     def _deciders(self) -> list[Task]:
@@ -151,6 +180,8 @@ class Oracle:
     @property
     def status(self) -> int:
         """The status that the run must end with, if it ended now."""
+        if self.main is None and self.before is not None:
+            return self.before
         waits = any(task.alive for task in self._deciders)
         status = self.decision.status if self.decision else 128 + SIGKILL if waits else 0
         return 0 if status in self.policy.ok_exits else status

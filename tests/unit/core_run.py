@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from pyinit import claims, effects, finalkill, loop, serving, sources
-from pyinit.core import events
+from pyinit import claims, effects, finalkill, loop, respawn, serving, sources
+from pyinit.core import actions, events
+from pyinit.core.lives import WAITING, Lives
 from pyinit.core.machine import DONE, HOLDING, KILLING, RUNNING, STOPPING, Machine
 from pyinit.core.model import (
+    ASKED_RESTART,
     COMMAND,
     FROM_NOTIFY,
     FROM_PID_FILE,
     NO_TERMINAL,
+    RESTART_NO,
     SIGCONT,
     SIGHUP,
     SIGKILL,
@@ -29,8 +32,11 @@ from pyinit.core.model import (
     Policy,
     Process,
 )
+from pyinit.core.restart import GROWTH
 from pyinit.core.service import LONGEST_PAUSE_S
 from pyinit.core.stopping import HEADS_ALONE, KILL_LIMIT_S, KILL_PATIENCE_S, WALK_EVERY_S, plan
+from pyinit.kernel import EAGAIN
+from pyinit.spawn import NOT_STARTED, SpawnError
 from unit.core_kernel import CALL_S, SIGCHLD, Handle, Kernel, Proc, Task
 from unit.core_oracle import SLACK_S, Oracle
 from unit.core_serving import Inbox, Outbox, PidFile, Runner
@@ -43,11 +49,12 @@ PAUSE_S = 0.05
 
 
 class Log:
-    """Keeps the records. `heard` is called with each."""
+    """Keeps the records. `heard` is called with each; `first` is where those of the last run begin."""
 
     def __init__(self, heard: Callable[[str, dict[str, object]], None]) -> None:
         self.records: list[tuple[str, dict[str, object], str | None]] = []
         self.dropped = 0
+        self.first = 0
         self._heard = heard
 
     def report(self, event: str, facts: dict[str, object], severity: str | None = None) -> None:
@@ -60,6 +67,10 @@ class Log:
         """Have no reader to wait for."""
 
     def of(self, event: str) -> list[dict[str, object]]:
+        """Return the facts of all records of an event, since the last run began."""
+        return [facts for name, facts, _ in self.records[self.first :] if name == event]
+
+    def ever(self, event: str) -> list[dict[str, object]]:
         """Return the facts of all records of an event."""
         return [facts for name, facts, _ in self.records if name == event]
 
@@ -102,7 +113,7 @@ class Run:
         self.pid_file = PidFile(self.kernel)
         self.inbox = Inbox(self.kernel)
         self.outbox = Outbox()
-        self.runner = Runner(self.kernel, self.oracle.command)
+        self.runner = Runner(self.kernel, self._command)
         self.patch = pytest.MonkeyPatch()
         self._replace(batch)
         born_with = [self.kernel.fork(self.kernel.pyinit) for _ in range(before)]
@@ -110,7 +121,7 @@ class Run:
             task.foreign = True
         proc = Proc(self.kernel)
         self.terminal = Terminal()
-        self.machine = Machine(policy)
+        self.machine = Machine(policy) if policy.restart == RESTART_NO else Lives(policy)
         self.effects = effects.Effects(self.machine, proc, self.log, self.terminal)  # type: ignore[arg-type]  # stand-ins
         watched = sources.Sources()
         self.loop = loop.Loop(
@@ -123,15 +134,35 @@ class Run:
             jobs=policy.terminal != NO_TERMINAL,
             sources=watched,
         )
-        hands = serving.Serving(self._launch(proc), self.log, watched, self.loop.take)  # type: ignore[arg-type]
-        self.effects.add(hands.calls)
-        self.main = self.kernel.fork(self.kernel.pyinit)
-        self.main.pgid = self.main.sid = self.main.pid
-        self.oracle.main = self.main
-        self.loop.take(events.Started(proc.child(self.main.pid)))
+        launch = self._launch(proc)
+        hands = serving.Serving(launch, self.log, watched, self.loop.take)  # type: ignore[arg-type]
+        self.effects.add({**hands.calls, actions.Answer: self._answered})
+        self.effects.add(respawn.Respawner(launch, self.effects, hands, None, self.loop.take).calls)  # type: ignore[arg-type]
         self.left: list[Task] = []
         self.stopped_at: float | None = None
+        self.begun_at = 0.0
+        self.begins_at = 0.0
+        self.restarts: list[float] = []  # when those that nobody asked for were decided
+        self.delay_s = policy.restart_delay_s
+        self.start_main(lambda: None)
+        self.loop.take(events.Started(launch.main()))
         self.rest()
+
+    def start_main(self, meanwhile: Callable[[], None]) -> None:
+        """Start main, as pyinit.boot.Launch does; nobody of an earlier run may be there any more."""
+        meanwhile()
+        left = [task for task in self.kernel.pyinit.below() if not task.foreign]
+        assert not left, f"{left} are left of the last run"
+        assert self.kernel.now >= self.begins_at, "a restart comes too soon"
+        assert not self.oracle.stop_asked or not self.exact, "a stop was asked for, and main is started"
+        roots = self.roots if self.log.records else []
+        if self.runner.fails and self.log.records:
+            self.oracle.before = NOT_STARTED
+            raise SpawnError(NOT_STARTED, EAGAIN, "no new process")
+        self.main = self.kernel.fork(self.kernel.pyinit)
+        self.main.pgid = self.main.sid = self.main.pid
+        self.begun_at = self.kernel.now
+        self.oracle.begin(self.main, roots)
 
     def _replace(self, batch: int) -> None:
         """Put what is simulated in the place of the system."""
@@ -147,6 +178,7 @@ class Run:
             self.patch.setattr(module, "time", SimpleNamespace(monotonic=self._monotonic))
         for module in (loop, serving, claims):
             self.patch.setattr(module, "posix", system)
+        self.patch.setattr(respawn, "PidFile", lambda _path: self.pid_file.renew())
         self.patch.setattr(loop, "BATCH", batch)
         self.patch.setattr(finalkill, "BURST_S", batch * CALL_S)
         self.patch.setattr(sources, "select", SimpleNamespace(epoll=lambda: poll, EPOLLIN=1, EPOLLOUT=4))
@@ -156,7 +188,12 @@ class Run:
     def _launch(self, proc: Proc) -> SimpleNamespace:
         """Return what stands in for pyinit.boot.Launch."""
         policy = self.policy
-        settings = SimpleNamespace(pid_file="/run/x.pid", stop_command="stop", reload_command="reload")
+        settings = SimpleNamespace(
+            pid_file="/run/x.pid" if policy.pid_file else None,
+            clean_pid_file=False,
+            stop_command="stop",
+            reload_command="reload",
+        )
         return SimpleNamespace(
             settings=settings,
             proc=proc,
@@ -166,6 +203,9 @@ class Run:
             changes={},
             inherited=None,
             home=-1,
+            passed=[],
+            start_main=self.start_main,
+            main=lambda: proc.child(self.main.pid),
         )
 
     def close(self) -> None:
@@ -189,6 +229,12 @@ class Run:
             return not fd.task.alive
         return fd is self.inbox.fd and bool(self.inbox.waiting)
 
+    def _answered(self, action: actions.Answer, now: float) -> None:
+        """Let nobody hear the answer to a request: the record of it, and what comes of it, tell."""
+
+    def _command(self, kind: str, task: Task | None) -> None:
+        self.oracle.command(kind, task)
+
     def _ended(self, task: Task, came: list[Task]) -> None:
         self.oracle.ended(task, came, self.roots)
 
@@ -205,15 +251,62 @@ class Run:
             self.oracle.reload(self.roots)
         self.kernel.signals.append((signo, 0, 0))
 
+    def ask_for_restart(self) -> None:
+        """Ask for a restart by another way than a signal."""
+        waiting = self.machine.phase == WAITING
+        self.oracle.restart()
+        self.begins_at = self.kernel.now if waiting else self.begins_at
+        self.loop.take(events.Asked(ASKED_RESTART, 0, 0))
+
     # -- what the shell says ------------------------------------------------------------------------------------
 
     def _heard(self, event: str, facts: dict[str, object]) -> None:
         if event == "service.identified":
             self._identified(facts)
+        elif event == "service.restarting":
+            self._restarting(facts)
         elif event == "process.reaped":
             process = _one(facts)
             tasks = [task for task in self.kernel.reaped if task.identity == process.identity]
             assert (facts["role"] == COMMAND) == (tasks[-1] in self.oracle.commands), f"{tasks[-1]} has the wrong role"
+
+    def _restarting(self, facts: dict[str, object]) -> None:
+        """Another run follows, as it should, within the limit and after the right delay; what comes now belongs to it.
+
+        A stop request that the shell has taken wins over it; one that waits to be read, will.
+        """
+        policy, oracle, now = self.policy, self.oracle, self.kernel.now
+        asked, count, delay_s = bool(facts["asked"]), cast("int", facts["count"]), cast("float", facts["delay_s"])
+        if self.exact:
+            assert oracle.wants_another, "nobody wants another run"
+            assert facts["status"] == oracle.status
+            assert asked == oracle.restart_asked
+        if not asked:
+            self.restarts.append(now)
+            limit, window_s = policy.restart_limit
+            assert count <= limit, "too many restarts"
+            assert self._in_window(now, window_s - SLACK_S) <= count <= self._in_window(now, window_s + SLACK_S)
+            lasted_s = 0.0 if facts["reason"] == "start" else now - self.begun_at
+            allowed = {self.delay_s} if lasted_s < window_s + SLACK_S else set()
+            allowed |= {policy.restart_delay_s} if lasted_s > window_s - SLACK_S else set()
+            assert delay_s in allowed
+            self.delay_s = min(delay_s * GROWTH, policy.restart_delay_max_s)
+        else:
+            assert delay_s == 0.0
+        self.begins_at = now + delay_s - CALL_S
+        self.oracle = Oracle(policy, self._monotonic, cast("int", facts["status"]))
+        self.log.first = len(self.log.records)
+        self.stopped_at = None
+        self.runner.asked.clear()
+        self.runner.read.clear()
+        self.outbox.sent.clear()
+        self.kernel.to_all.clear()
+        for task in self.kernel.table.values():
+            task.tried.clear()
+
+    def _in_window(self, now: float, window_s: float) -> int:
+        """Count the restarts of the last so many seconds."""
+        return sum(at > now - window_s for at in self.restarts)
 
     def _identified(self, facts: dict[str, object]) -> None:
         """Whom the shell takes for the service was named, is below pyinit, came from main, and is no command."""
@@ -286,6 +379,9 @@ class Run:
             return
         if self.machine.phase in (RUNNING, HOLDING):
             self.check_deadline()
+        elif self.machine.phase == WAITING:
+            assert self.machine.deadline is not None
+            assert self.machine.deadline <= self.kernel.now + self.policy.restart_delay_max_s
         zombies = [child for child in self.kernel.pyinit.children if not child.alive]
         assert not zombies or self.effects.final_kill.holds_the_dead, "a zombie is left"
         if self.stopped_at is not None:
@@ -308,7 +404,7 @@ class Run:
     def check_reaps(self) -> None:
         """One reap record for each child of pyinit that ended, with its true end; none twice, none missing."""
         told = [
-            (process.pid, str(facts["end"])) for facts in self.log.of("process.reaped") for process in [_one(facts)]
+            (process.pid, str(facts["end"])) for facts in self.log.ever("process.reaped") for process in [_one(facts)]
         ]
         reaped = [
             (task.pid, str(task.end)) for task in self.kernel.dead_children if task not in self.kernel.pyinit.children
@@ -321,12 +417,15 @@ class Run:
         policy = self.policy
         ready = self.log.of("pyinit.ready")
         assert len(ready) <= 1, "ready twice"
-        assert self.outbox.count("STOPPING") >= len(self.log.of("stop.begun"))
+        final = policy.restart == RESTART_NO
+        assert self.outbox.count("STOPPING") >= len(self.log.of("stop.begun")) * final
+        if not final and self.exact and not self.over:
+            assert self.outbox.count("STOPPING") == 0 or self.oracle.stop_asked, "another run may follow"
         if policy.notify:
             assert not ready or ready[0]["reason"] == FROM_NOTIFY
             return
         assert self.outbox.count("READY") == len(ready)
-        assert self.outbox.count("STOPPING") == len(self.log.of("stop.begun"))
+        assert self.outbox.count("STOPPING") == len(self.log.of("stop.begun")) or not final
         if ready:
             assert ready[0]["reason"] in {"handover", FROM_PID_FILE if policy.pid_file else ""}
         elif self.exact and self.machine.phase == HOLDING and not policy.pid_file:
@@ -427,21 +526,40 @@ class Run:
             assert task.alive or not self.exact, f"{task} was not reaped"
         denied = [_one(facts).identity for facts in self.log.of("signal.undeliverable")]
         assert len(denied) == len(set(denied)), "EPERM is reported once per process"
+        self.check_given_up()
         (exited,) = self.log.of("pyinit.exited")
         assert exited["status"] == self.effects.status == self.machine.status
-        assert exited["reaped"] == len(self.log.of("process.reaped"))
+        assert exited["reaped"] == len(self.log.ever("process.reaped"))
+        if self.policy.restart != RESTART_NO:
+            assert exited["restarts"] == len(self.log.ever("service.restarted"))
+            assert self.outbox.count("STOPPING") > 0
         if self.exact:
             assert self.effects.status == self.oracle.status
         else:
-            allowed = {0, 128 + SIGKILL, *(end.status for end in self.oracle.bad)}
+            allowed = {0, 128 + SIGKILL, *(end.status for end in self.oracle.bad), self.oracle.before}
             assert self.effects.status in allowed
-            if not self.oracle.bad and not self.left:
+            if not self.oracle.bad and not self.left and not self.oracle.before:
                 assert self.effects.status == 0
         if not self.left and self.stopped_at is not None:
             assert self.kernel.now <= self.stopped_at + self.grace_s + KILL_LIMIT_S
         decider = exited["process"]
         if isinstance(decider, Process):
             assert decider.identity not in {task.identity for task in self.oracle.commands}, "a command has decided"
+
+    def check_given_up(self) -> None:
+        """Whoever leaves although another run was wanted says why: the limit, or somebody who is left."""
+        told = [facts["reason"] for facts in self.log.of("service.given_up")]
+        if not self.exact:
+            return
+        due = self.oracle.wants_another
+        if self.oracle.main is None:
+            due = self.oracle.before == NOT_STARTED and not self.oracle.stop_asked
+        assert len(told) == due, "it is not told why no run follows" if due else "no run was wanted"
+        if "limit" in told:
+            limit, window_s = self.policy.restart_limit
+            assert self._in_window(self.kernel.now, window_s + SLACK_S) >= limit, "there may be more restarts"
+        elif told:
+            assert self.left
 
 
 def _one(facts: dict[str, object]) -> Process:

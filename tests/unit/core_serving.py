@@ -29,6 +29,11 @@ class PidFile:
         self.text = text
         self.stale = False
 
+    def renew(self) -> PidFile:
+        """Count what is there now as stale: another run begins."""
+        self.stale = self.text is not None
+        return self
+
     @property
     def number(self) -> int:
         """The process number that the file holds, or 0 where it is not to be believed."""

@@ -40,7 +40,7 @@ def _imports(tree: ast.AST, *, types: bool = False) -> list[tuple[str, bool]]:
 
 def test_there_is_a_core() -> None:
     """The modules that this file is about are there."""
-    names = "machine ending stopping service commands verdict forwarding jobs roster events actions model"
+    names = "machine ending stopping service commands verdict lives restart forwarding jobs roster events actions model"
     assert {f"{name}.py" for name in names.split()} <= {module.name for module in MODULES}
 
 

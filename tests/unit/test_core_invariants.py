@@ -12,8 +12,21 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from pyinit.core.lives import WAITING
 from pyinit.core.machine import HOLDING, RUNNING
-from pyinit.core.model import EXITED, KILLED, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, End, Policy
+from pyinit.core.model import (
+    EXITED,
+    KILLED,
+    RESTART_ALWAYS,
+    RESTART_NO,
+    SIGHUP,
+    SIGINT,
+    SIGKILL,
+    SIGQUIT,
+    SIGTERM,
+    End,
+    Policy,
+)
 from pyinit.core.service import LONGEST_PAUSE_S
 from pyinit.core.stopping import KILL_LIMIT_S
 from unit.core_oracle import SLACK_S
@@ -57,6 +70,10 @@ POLICIES = st.builds(
     notify=st.booleans(),
     stop_command=st.booleans(),
     reload_command=st.booleans(),
+    restart=st.sampled_from(["no", "no", "on-failure", "always"]),
+    restart_limit=st.sampled_from([(1, 60.0), (3, 10.0), (1000, 1.0)]),
+    restart_delay_s=st.sampled_from([0.0, 0.5, 2.0]),
+    restart_delay_max_s=st.sampled_from([2.0, 3.0]),
 )
 MESSAGES = st.sampled_from(
     [
@@ -96,7 +113,7 @@ class Histories(RuleBasedStateMachine):
         """Begin a run; most are of a main that starts daemons and exits 0."""
         self.held = 0
         self.polite = daemons % 2 == 0
-        self.run = Run(policy, exact=exact, before=before, batch=batch)
+        self.run = Run(self.adapt(policy), exact=exact, before=before, batch=batch)
         if daemons:
             self.launch(daemons, 0, stays=False)
 
@@ -106,6 +123,10 @@ class Histories(RuleBasedStateMachine):
         """Begin another run when the last has ended."""
         self.going.close()
         self.begin(policy, 0, daemons, batch, exact=exact)
+
+    def adapt(self, policy: Policy) -> Policy:
+        """Return the policy of the run that begins."""
+        return policy
 
     def pick(self, number: int) -> Task:
         """Pick a living process; main only where there is no other."""
@@ -373,7 +394,7 @@ class Histories(RuleBasedStateMachine):
         run = self.going
         below = set(run.kernel.pyinit.below())
         strangers = [task for task in run.kernel.table.values() if task not in below and task is not run.kernel.pyinit]
-        if strangers and run.exact:
+        if strangers and run.exact and run.machine.phase != WAITING:
             before = run.outbox.count("READY"), len(run.log.of("service.notified"))
             sender = strangers[number % len(strangers)]
             run.inbox.send(sender, {"READY": "1", "MAINPID": str(sender.pid)})
@@ -433,6 +454,22 @@ class Histories(RuleBasedStateMachine):
         self.after()
 
     @precondition(lambda self: not self.run.over)
+    @rule(race=st.booleans())
+    def ask_for_restart(self, *, race: bool) -> None:
+        """Ask for a restart, and for a stop at the same moment, perhaps."""
+        self.going.ask_for_restart()
+        if race:
+            self.going.signal(SIGTERM)
+        self.after()
+
+    @precondition(lambda self: self.run.machine.phase == WAITING and not self.run.over)
+    @rule()
+    def wait_for_restart(self) -> None:
+        """Let time pass until another run begins."""
+        self.held = 0
+        self.going.wait(self.going.policy.restart_delay_max_s + SLACK_S)
+
+    @precondition(lambda self: not self.run.over)
     @rule(seconds=st.sampled_from([0.01, 0.2, 1.0, 3.0]))
     def let_time_pass(self, seconds: float) -> None:
         """Let time pass."""
@@ -476,12 +513,44 @@ class Histories(RuleBasedStateMachine):
             self.going.close()
 
 
-TestHistories = pytest.mark.timeout_s(240)(Histories.TestCase)
-TestHistories.settings = settings(
-    max_examples=250,
-    stateful_step_count=40,
-    deadline=None,
-    database=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-)
+class Restarts(Histories):
+    """The same where main is always to be started again, and crashes more often."""
+
+    def adapt(self, policy: Policy) -> Policy:
+        """Have another run follow."""
+        policy.restart = RESTART_ALWAYS if policy.restart == RESTART_NO else policy.restart
+        return policy
+
+    @precondition(lambda self: self.run.machine.phase in (RUNNING, HOLDING) and not self.run.over)
+    @rule(number=PICK, all_die=st.booleans(), signo=st.sampled_from([0, SIGHUP, SIGTERM]))
+    def crash(self, number: int, signo: int, *, all_die: bool) -> None:
+        """Have main or what carries on crash, all the others with it, perhaps, and a signal come meanwhile."""
+        run = self.going
+        run.kernel.exit(run.main if run.main.alive else self.pick(number), End(KILLED, 11))
+        if run.exact:
+            self.after()  # of two things at one moment nobody knows which the shell sees first
+        if signo and not run.over:
+            run.signal(signo)
+        self.after()
+        for task in run.kernel.living if all_die else []:
+            if not run.over and not task.stuck and not task.foreign:
+                run.kernel.exit(task, End(KILLED, SIGKILL))
+                self.after()
+
+
+def with_settings(histories: type[Histories], examples: int) -> object:
+    """Make a test of histories, the same ones each time."""
+    test = pytest.mark.timeout_s(240)(histories.TestCase)
+    test.settings = settings(
+        max_examples=examples,
+        stateful_step_count=40,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    return test
+
+
+TestHistories = with_settings(Histories, 250)
+TestRestarts = with_settings(Restarts, 100)

@@ -541,7 +541,7 @@ def test_command_has_not_escaped() -> None:
     assert history.machine.roster.escaped(history.process("90")) == ()
     reap = history.actions("ended", "90", "exited", "1")[-1]
     assert getattr(reap, "escaped", None) == ()
-    assert history.machine.adopted == 0
+    assert history.machine.totals["adopted"] == 0
 
 
 def test_number_of_a_command_may_come_again() -> None:

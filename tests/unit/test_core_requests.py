@@ -27,7 +27,7 @@ def test_stop_says_who_asked() -> None:
     history = History(Policy())
     history.tell("started")
     facts = history.facts("asked", "stop")
-    assert (facts["reason"], facts["signal"], facts["sender_pid"], facts["sender_uid"]) == ("request", 0, 8, 0)
+    assert (facts["reason"], facts["signal"], facts["sender_pid"], facts["sender_uid"]) == ("request", None, 8, 0)
 
 
 def test_stop_with_a_schedule_and_a_command() -> None:
@@ -190,12 +190,6 @@ def test_signal_while_stopping() -> None:
     )
 
 
-def test_restart_is_refused() -> None:
-    """Where nothing restarts the service that is said."""
-    reason = "there is nothing here that restarts the service"
-    play(f"asked restart -> control.request restart refused {reason}; answer {reason}")
-
-
 def test_long_lists_of_targets_are_cut() -> None:
     """A record names the first of those who get a signal."""
     history = History()
@@ -218,14 +212,14 @@ def test_what_the_status_says() -> None:
     assert machine.ready, "main runs, and nothing could say more"
     history.now = 2.0
     history.tell("adopted 20", "signal USR1", "ended 10 exited 0", "settled")
-    assert (machine.phase, machine.since, machine.forwarded) == (HOLDING, 1002.0, 1)
+    assert (machine.phase, machine.since, machine.totals["forwarded"]) == (HOLDING, 1002.0, 1)
     assert (machine.service.readiness, machine.ready) == (READY, True)
     history.now = 3.0
     history.tell("signal TERM")
     assert (machine.phase, machine.since, machine.live, machine.ready) == (STOPPING, 1003.0, True, False)
     history.now = 11.0
     history.tell("time-up", "ended 20 killed KILL")
-    assert (machine.phase, machine.live, machine.killed) == (KILLING, False, 1)
+    assert (machine.phase, machine.live, machine.totals["killed"]) == (KILLING, False, 1)
 
 
 def test_readiness_that_is_awaited() -> None:

@@ -47,6 +47,29 @@ FACTS: list[tuple[str, dict[str, Any]]] = [
     ("service.notified", {"process": WORKER, "notify": {"errno": "2", "exit_status": "3"}}),
     ("pyinit.ready", {"process": None, "reason": "notify", "after_s": 0.25}),
     *[("pyinit.ready", {"process": WORKER, "reason": why, "after_s": 1}) for why in ("notify", "pid-file", "handover")],
+    (
+        "service.restarting",
+        {
+            "status": 137,
+            "reason": "main",
+            "process": MAIN,
+            "end": BAD,
+            "delay_s": 2.0,
+            "asked": False,
+            "count": 2,
+            "limit": 5,
+            "window_s": 300.0,
+        },
+    ),
+    ("service.restarting", {"status": 0, "reason": "restart", "delay_s": 0.0, "asked": True, "limit": 5}),
+    ("service.restarting", {"status": 127, "reason": "start", "process": None, "end": None, "delay_s": 4.0}),
+    ("service.restarted", {"main": MAIN, "restarts": 3}),
+    ("service.start_failed", {"status": 127, "errno": 2, "reason": "ngnix was not found in PATH"}),
+    ("service.start_failed", {"status": 125, "errno": 0, "reason": "no new process can be made (MemoryError)"}),
+    *[
+        ("service.given_up", {"status": 137, "reason": reason, "count": 5, "limit": 5, "window_s": 300.0})
+        for reason in ("limit", "left")
+    ],
     ("signal.forwarded", {"signal": 1, "sender_pid": 0, "sender_uid": 0, "targets": [-7]}),
     ("signal.forwarded", {"signal": 37, "sender_pid": 99, "sender_uid": 0, "targets": list(range(10, 60))}),
     ("signal.undeliverable", {"process": WORKER, "signal": 15, "errno": 1}),
@@ -77,7 +100,7 @@ FACTS: list[tuple[str, dict[str, Any]]] = [
     ),
     *[
         ("stop.begun", {"reason": reason, "process": MAIN, "end": GOOD, "stop_signal": 3, "grace_s": 0.5})
-        for reason in ("main", "service", "until-main", "request")
+        for reason in ("main", "service", "until-main", "request", "restart", "start")
     ],
     ("stop.begun", {"reason": "signal", "signal": 15, "stop_signal": 3, "grace_s": 8.0, "command": True}),
     ("stop.repeated", {"signal": 2, "sender_pid": 0}),
@@ -122,6 +145,7 @@ FACTS: list[tuple[str, dict[str, Any]]] = [
         },
     ),
     ("pyinit.exited", {"status": 0, "reason": "everything has ended", "reaped": 1, "duration_s": 0.25}),
+    ("pyinit.exited", {"status": 127, "reason": "start", "reaped": 1, "duration_s": 0.25, "restarts": 4}),
 ]
 
 

@@ -15,6 +15,10 @@ DEFAULTS = {
     "ok_exits": frozenset(),
     "pause": False,
     "control": True,
+    "restart": "no",
+    "restart_limit": (5, 300.0),
+    "restart_delay_s": 1.0,
+    "restart_delay_max_s": 60.0,
     "pid_file": None,
     "pid_file_timeout_s": 60.0,
     "clean_pid_file": False,
@@ -91,6 +95,8 @@ FLAGS = [
     (["--stop-signal", "QUIT:7s,TERM:1"], "stop_signal", ((3, 7.0), (15, 1.0))),
     (["--stop-signal=sigrtmin+3:500ms,15:4500ms,INT:3s"], "stop_signal", ((37, 0.5), (15, 4.5), (2, 3.0))),
     (["--stop-signal", "QUIT:5s", "--stop-signal", "INT"], "stop_signal", ((2, None),)),
+    (["--restart", "always"], "restart", "always"),
+    (["--restart=on-failure", "--restart=no"], "restart", "no"),
     (["--pid-file", "/run/nginx.pid"], "pid_file", "/run/nginx.pid"),
     (["--pid-file=/run/a=b"], "pid_file", "/run/a=b"),
     (["--pid-file", "/run/\udcff"], "pid_file", "/run/\udcff"),
@@ -259,6 +265,7 @@ VARIABLES = [
     (b"PYINIT_GRACE", b"500ms", "grace_s", 0.5),
     (b"PYINIT_STOP_SIGNAL", b"sigquit", "stop_signal", ((3, None),)),
     (b"PYINIT_STOP_SIGNAL", b"QUIT:6s,TERM:2s", "stop_signal", ((3, 6.0), (15, 2.0))),
+    (b"PYINIT_RESTART", b"on-failure", "restart", "on-failure"),
     (b"PYINIT_PID_FILE", b"/run/\xff.pid", "pid_file", "/run/\udcff.pid"),
     (b"PYINIT_CLEAN_PID_FILE", b"0", "clean_pid_file", False),
     (b"PYINIT_NOTIFY", b"on", "notify", True),
@@ -292,6 +299,11 @@ WITH_OTHERS = [
     (b"PYINIT_PID_FILE_TIMEOUT", b"0", "pid_file_timeout_s", 0.0, ["--pid-file", "/x"]),
     (b"PYINIT_CLEAN_PID_FILE", b"1", "clean_pid_file", True, ["--pid-file", "/x"]),
     (b"PYINIT_GRACE_MAX", b"5m", "grace_max_s", 300.0, ["--notify"]),
+    (b"PYINIT_RESTART_LIMIT", b"1/1ms", "restart_limit", (1, 0.001), ["--restart", "always"]),
+    (b"PYINIT_RESTART_LIMIT", b"1000/24h", "restart_limit", (1000, 86400.0), ["--restart", "on-failure"]),
+    (b"PYINIT_RESTART_DELAY", b"0", "restart_delay_s", 0.0, ["--restart", "always"]),
+    (b"PYINIT_RESTART_DELAY", b"2m", "restart_delay_s", 120.0, ["--restart", "always"]),
+    (b"PYINIT_RESTART_DELAY_MAX", b"1s", "restart_delay_max_s", 1.0, ["--restart", "always"]),
     (b"PYINIT_GRACE_MAX", b"8s", "grace_max_s", 8.0, ["--notify"]),
 ]
 
@@ -623,3 +635,14 @@ def test_a_relative_path_needs_a_place(tmp_path: Path, monkeypatch: pytest.Monke
 def test_what_goes_together(argv: list[str], environ: dict[bytes, bytes]) -> None:
     """A no is no request, and needs nothing."""
     assert options.parse(argv, environ).action == "run"
+
+
+def test_a_long_first_delay_is_no_longer_than_the_longest() -> None:
+    """A longest delay that nobody has set gives way to the first one."""
+    settings = options.parse(["--restart", "always", "--restart-delay", "2m", "x"], {})
+    assert (settings.restart_delay_s, settings.restart_delay_max_s) == (120.0, 120.0)
+
+
+def test_a_pause_may_say_that_nothing_is_started_again() -> None:
+    """`--restart no` is what a pause is anyway."""
+    assert options.parse(["--pause", "--restart", "no"], {}).pause

@@ -48,6 +48,13 @@ WRONG_VALUES = {
     "--stop-command": ["", " ", "\u2003", "\x00", "postfix stop\x00"],
     "--grace-max": ["", "x", "-1", "infinity", "86401", "none"],
     "--termination-log": ["", "-", "\x00", "/" + "x" * 5000],
+    "--restart": ["", "yes", "Always", "on_failure", "always:5", "unless-stopped", "\udcff"],
+    "--restart-limit": [
+        "", "5", "/", "5/", "/5m", "0/5m", "1001/5m", "-1/5m", "5/0", "5/25h", "5/5x", "5/5m/1", " 5/5m", "5 /5m",
+        "5:5m", "none", "\u0665/5m", "5/\u0665", LONG + "/5m", "5/" + LONG, "\udcff",
+    ],
+    "--restart-delay": ["", "-1", "1.5", "never", "25h"],
+    "--restart-delay-max": ["", "-1", "x", "inf", "25h"],
 }  # fmt: skip
 WRONG_LINES = [
     ([], "no command"),
@@ -227,6 +234,36 @@ WRONG_TOGETHER: list[tuple[list[str], dict[bytes, bytes], str]] = [
         {b"PYINIT_GRACE_MAX": b"89s"},
         "PYINIT_GRACE_MAX is less than the grace of 90 s; write that or more",
     ),
+    (
+        ["--restart-limit", "5/5m"],
+        {},
+        "--restart-limit does nothing without --restart; give both, or leave out --restart-limit",
+    ),
+    (
+        ["--restart", "no", "--restart-delay", "1s"],
+        {b"PYINIT_RESTART": b"always"},
+        "--restart-delay does nothing without --restart; give both, or leave out --restart-delay",
+    ),
+    (
+        [],
+        {b"PYINIT_RESTART_DELAY_MAX": b"60s"},
+        (
+            "PYINIT_RESTART_DELAY_MAX does nothing without PYINIT_RESTART;"
+            " give both, or leave out PYINIT_RESTART_DELAY_MAX"
+        ),
+    ),
+    (
+        ["--restart", "always", "--restart-delay-max", "500ms"],
+        {},
+        "--restart-delay-max is less than the 1 s of --restart-delay; write that or more",
+    ),
+    (
+        ["--restart=always"],
+        {b"PYINIT_RESTART_DELAY_MAX": b"1s", b"PYINIT_RESTART_DELAY": b"1m30s"},
+        "PYINIT_RESTART_DELAY_MAX is less than the 90 s of PYINIT_RESTART_DELAY; write that or more",
+    ),
+    (["--pause", "--restart", "always"], {}, "--pause runs no command; leave out --restart"),
+    (["-P"], {b"PYINIT_RESTART": b"on-failure"}, "--pause runs no command; leave out PYINIT_RESTART"),
     (["--pause", "--notify"], {}, "--pause runs no command; leave out --notify"),
     (["-P", "--stop-command", "x"], {}, "--pause runs no command; leave out --stop-command"),
     (["-P", "--reload-command", "x"], {}, "--pause runs no command; leave out --reload-command"),

@@ -149,6 +149,17 @@ def test_a_wrong_variable_of_ours_is_told() -> None:
     assert settings.print_text.count("\n") == 1
 
 
+@pytest.mark.parametrize("name", ["tini", "docker-init", "dumb-init", "catatonit"])
+def test_restarts_are_for_pyinit_alone(name: str) -> None:
+    """A peer starts nothing again; whoever asks for that under its name is told so."""
+    settings = peers.parse(f"/sbin/{name}", ["true"], {b"PYINIT_RESTART": b"always"})
+    assert (settings.action, settings.print_fd, settings.exit_status) == ("print", 2, 1)
+    assert settings.print_text == (
+        f"{name}: PYINIT_RESTART is for pyinit under its own name; leave it out, or start pyinit\n"
+    )
+    assert parse(name, ["true"], {b"PYINIT_RESTART": b"no"}).restart == "no"
+
+
 def test_an_unknown_variable_of_ours_is_remembered() -> None:
     """It is warned about as under our own name, and taken out."""
     settings = parse("tini", ["true"], {b"PYINIT_GRCE": b"5"})

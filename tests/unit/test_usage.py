@@ -51,8 +51,13 @@ def test_help_tells_what_has_no_line_of_its_own() -> None:
     """An option that stands for another one is told there; -s, which changes nothing, in a sentence."""
     lines = usage.help_text().splitlines()
     hidden = [row for row in options.OPTIONS if not row.group]
-    assert {row.short for row in hidden} == {"g", "s", "v"}
-    for row in hidden:
+    assert {row.short for row in hidden if row.short} == {"g", "s", "v"}
+    for row in [row for row in hidden if not row.short]:
+        before, _, last = row.name.rpartition("-")
+        assert [line for line in lines if f"--{row.name} {row.default}" in line or f"-{last} {row.default}" in line], (
+            before
+        )
+    for row in [row for row in hidden if row.short]:
         meant = [option.name for option in options.OPTIONS if option.setting == row.setting and option.variable]
         if meant:
             assert [line for line in lines if f"--{meant[0]} " in line and f"{row.gives} (-{row.short})" in line]

@@ -9,8 +9,8 @@ from pyinit import __version__, claims
 from pyinit.control import protocol
 from pyinit.control.tree import Tree
 from pyinit.core import actions, events
-from pyinit.core.machine import HOLDING, RUNNING, STARTING
-from pyinit.core.model import AT_PROCESS
+from pyinit.core.machine import HOLDING
+from pyinit.core.model import AT_PROCESS, NOT_READY
 from pyinit.log.parts import seconds_text
 from pyinit.log.render import make_encoder
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pyinit.boot import Launch
     from pyinit.control.protocol import Request
     from pyinit.control.ring import Ring
+    from pyinit.core.lives import Lives
     from pyinit.core.machine import Machine
     from pyinit.core.model import Process
     from pyinit.log import Log
@@ -56,7 +57,7 @@ def _done(**members: object) -> Answer:
 class Answers:
     """Answers requests from what the core knows, and hands to it what changes the run."""
 
-    def __init__(self, launch: Launch, machine: Machine, log: Log, ring: Ring, loop: Loop) -> None:
+    def __init__(self, launch: Launch, machine: Machine | Lives, log: Log, ring: Ring, loop: Loop) -> None:
         self._launch = launch
         self._machine = machine
         self._log = log
@@ -88,7 +89,8 @@ class Answers:
 
     def _health(self) -> Answer:
         machine = self._machine
-        return _done(live=machine.live, ready=machine.ready, readiness=machine.service.readiness, phase=machine.phase)
+        readiness = NOT_READY if machine.restart_at is not None else machine.service.readiness
+        return _done(live=machine.live, ready=machine.ready, readiness=readiness, phase=machine.phase)
 
     def _status(self) -> Answer:
         machine, now = self._machine, time.monotonic()
@@ -110,14 +112,10 @@ class Answers:
         answer["successor_count"] = len(successors)
         if machine.kill_at is not None:
             answer["kill_in_s"] = round(max(0.0, machine.kill_at - now), 3)
-        answer["restarts"] = 0
-        answer["counts"] = {
-            "adopted": machine.adopted,
-            "reaped": machine.reaped,
-            "forwarded": machine.forwarded,
-            "killed": machine.killed,
-            "dropped_records": self._log.dropped,
-        }
+        if machine.restart_at is not None:
+            answer["restart_in_s"] = round(max(0.0, machine.restart_at - now), 3)
+        answer["restarts"] = machine.restarts
+        answer["counts"] = {**machine.totals, "dropped_records": self._log.dropped}
         answer["pyinit"] = self._pyinit(now)
         return answer
 
@@ -170,7 +168,7 @@ class Answers:
                 return ""
         elif machine.phase == HOLDING:
             return ""
-        return None if machine.phase in {STARTING, RUNNING, HOLDING} else "the run is being stopped"
+        return "the run is being stopped" if machine.closing else None
 
     def _events(self, *, follow: bool) -> Pieces:
         """Yield the records that are kept, and with `follow` those that come; who is too slow for that misses some."""

@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyinit.boot import Launch
     from pyinit.control.server import Server
+    from pyinit.core.lives import Lives
     from pyinit.core.machine import Machine
     from pyinit.effects import Effects
     from pyinit.log import Log
@@ -32,7 +33,7 @@ class Control:
     def __init__(  # noqa: PLR0913, PLR0917  # all that an answer can be about
         self,
         launch: Launch,
-        machine: Machine,
+        machine: Machine | Lives,
         effects: Effects,
         log: Log,
         sources: Sources,
@@ -46,6 +47,7 @@ class Control:
         self._loop = loop
         self._server: Server | None = None
         self._rights = True
+        self._turns = False
         kind = _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
         self._socket = _socket.socket(_socket.AF_UNIX, kind)
         try:
@@ -78,14 +80,22 @@ class Control:
             self._log.report("pyinit.degraded", lack(f"{type(error).__name__}: {error}"))
             return
         self._effects.add({actions.Answer: answers.answered})
-        self._sources.add(server.fd, self._turn)
-        self._sources.before = server.before_wait
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Serve clients, again where SIGKILL has gone round since, and the run that this was for is over."""
+        if self._server is None or self._turns:
+            return
+        self._turns = True
+        self._sources.add(self._server.fd, self._turn)
+        self._sources.before = self._server.before_wait
 
     def _turn(self) -> None:
-        """Do a piece of work, unless SIGKILL is going round: then nobody is answered any more."""
+        """Do a piece of work, unless SIGKILL is going round: then nobody is answered any more in this run."""
         if self._server is None:
             return
         if self._machine.killing:
+            self._turns = False
             self._sources.remove(self._server.fd)
             self._sources.before = None
             return

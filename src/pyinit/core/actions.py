@@ -201,6 +201,18 @@ class Answer:
         self.refused = refused
 
 
+class CloseRun:
+    """Put away what belonged to the run that is over, of which nobody is left; another one may follow."""
+
+    __slots__ = ()
+
+
+class Respawn:
+    """Start main again, as it was started first; `Started` or `NotStarted` is the answer."""
+
+    __slots__ = ()
+
+
 class Exit:
     """Leave with this status."""
 
@@ -231,5 +243,7 @@ if TYPE_CHECKING:
         | Reap
         | Report
         | Answer
+        | CloseRun
+        | Respawn
         | Exit
     )

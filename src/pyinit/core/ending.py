@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pyinit.core.actions import PassOn, Report
-from pyinit.core.model import KILLED, SIGINT, SIGKILL, SIGTERM, TO_MAIN
+from pyinit.core.events import Signalled
+from pyinit.core.model import ASKED_RESTART, KILLED, RESTART_NO, SIGINT, SIGKILL, SIGTERM, TO_MAIN
 from pyinit.core.service import extension_s
 from pyinit.core.stopping import NAMED, Kill, Stop
 
@@ -84,6 +85,7 @@ class Ending:
         schedule = policy.schedule or ((signo, None),)
         command = policy.stop_command and asked is not None and self._roster.served
         service = self._service.process
+        asked_signo = asked.signo if isinstance(asked, Signalled) else 0
         self._service.rest()
         self._stop = Stop(
             self._roster,
@@ -97,7 +99,7 @@ class Ending:
         )
         facts: dict[str, object] = {
             "reason": reason,
-            "signal": asked.signo if asked is not None else None,
+            "signal": asked_signo or None,
             "sender_pid": asked.sender_pid if asked is not None else None,
             "sender_uid": asked.sender_uid if asked is not None else None,
             "process": process,
@@ -106,11 +108,13 @@ class Ending:
             "grace_s": policy.grace_s,
             "command": command,
         }
-        actions: list[Action] = [Report("stop.begun", facts), PassOn({"STOPPING": "1"})]
+        actions: list[Action] = [Report("stop.begun", facts)]
+        if policy.restart == RESTART_NO or (asked is not None and reason != ASKED_RESTART):
+            actions.append(PassOn({"STOPPING": "1"}))  # else another run may follow, and pyinit goes on
         if policy.grace_s <= 0:
             return actions + self._begin_kill(now)
         if command:
-            return [*actions, self._commands.stop(service, asked.signo if asked else 0, policy.grace_s)]
+            return [*actions, self._commands.stop(service, asked_signo, policy.grace_s)]
         return [*actions, *self._stop.next_signal(now, main_ended=reason == "main")]
 
     def again(self, event: events.Signalled, signo: int, first: int, now: float) -> list[Action]:
@@ -119,9 +123,14 @@ class Ending:
         `first` is the signal of the first request.
         """
         actions: list[Action] = [Report("stop.repeated", {"signal": event.signo, "sender_pid": event.sender_pid})]
+        actions += self.final()
         if signo == SIGINT == first and self._kill is None:
             actions += self._begin_kill(now)
         return actions
+
+    def final(self) -> list[Action]:
+        """Say that no run follows, where that was open until now: a stop was asked for in the meantime."""
+        return [] if self._policy.restart == RESTART_NO else [PassOn({"STOPPING": "1"})]
 
     # -- while it lasts -----------------------------------------------------------------------------------------
 

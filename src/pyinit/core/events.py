@@ -38,6 +38,17 @@ class Signalled:
         self.sender_uid = sender_uid
 
 
+class NotStarted:
+    """The answer to `Respawn` where there is no new main: the status and the errno of that, and why, for people."""
+
+    __slots__ = ("errno", "reason", "status")
+
+    def __init__(self, status: int, errno: int, reason: str) -> None:
+        self.status = status
+        self.errno = errno
+        self.reason = reason
+
+
 class Adopted:
     """A living child was found that pyinit did not start."""
 
@@ -221,6 +232,8 @@ if TYPE_CHECKING:
         Started
         | Stopped
         | Signalled
+        | Asked
+        | NotStarted
         | Adopted
         | Ended
         | Settled

@@ -57,19 +57,25 @@ class Machine:
     Attributes:
         roster: who is there.
         service: which process is the service.
+        requests: what is asked for.
+        restarts: how often main was started again.
         reaped, adopted: how many were, so far.
         started_at: when main was started (monotonic seconds).
         since: when the phase began (monotonic seconds).
         status: the exit status, once phase is DONE.
+        outcome: that status, why, and the process and the end that gave it, if any.
     """
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, restarts: int = 0) -> None:
+        """Begin a run, which is the first or follows that many others."""
         self._policy = policy
         self._life = STARTING
         self.roster = Roster()
         self.status: int | None = None
+        self.restarts = restarts
         self.reaped = 0
         self.adopted = 0
+        self.outcome: dict[str, Any] = {}
         self.started_at = 0.0
         self.since = 0.0
         self.service = Service(policy, self.roster)
@@ -80,7 +86,7 @@ class Machine:
         self._ending = Ending(policy, self.roster, self.service, self._commands)
         self._forwarding = Forwarding(policy, self.roster, self.service)
         self._jobs = Jobs(policy, self.roster)
-        self._requests = Requests(
+        self.requests = Requests(
             policy, self.roster, self.service, self._verdict, self._forwarding, self._commands, self._ending
         )
         # Each handler takes its own type of event, which the type of the table cannot say.
@@ -101,7 +107,7 @@ class Machine:
             events.Notified: self._on_notified,
             events.ServiceGone: self._on_service_gone,
             events.CommandStarted: self._on_command_started,
-            events.Asked: self._requests.asked,
+            events.Asked: self.requests.asked,
         }
 
     @property
@@ -110,6 +116,12 @@ class Machine:
         if self._ending.begun and self._life != DONE:
             return KILLING if self._ending.killing else STOPPING
         return self._life
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """What the record of the exit counts."""
+        forwarded, killed = self._forwarding.count, self._ending.killed
+        return {"reaped": self.reaped, "adopted": self.adopted, "forwarded": forwarded, "killed": killed}
 
     @property
     def deadline(self) -> float | None:
@@ -124,6 +136,11 @@ class Machine:
     def _heir_due(self) -> float | None:
         """When somebody has to carry the service on, or None: somebody does, or there is nothing to wait for."""
         return None if self.roster.successors else self._heir_by
+
+    @property
+    def restart_at(self) -> float | None:
+        """When main is started again: never."""
+        return None
 
     @property
     def kill_at(self) -> float | None:
@@ -146,14 +163,9 @@ class Machine:
         return self.phase in {RUNNING, HOLDING} and self.service.readiness != NOT_READY
 
     @property
-    def forwarded(self) -> int:
-        """How many signals were forwarded."""
-        return self._forwarding.count
-
-    @property
-    def killed(self) -> int:
-        """How many have died of our SIGKILL."""
-        return self._ending.killed
+    def closing(self) -> bool:
+        """True when the run is being stopped, or is over, and no other follows."""
+        return self.phase not in {STARTING, RUNNING, HOLDING}
 
     def handle(self, event: events.Event, now: float) -> list[Action]:
         """Take an event at a time in monotonic seconds; return the actions to carry out, in order."""
@@ -178,6 +190,8 @@ class Machine:
             self.service.begin(now)
         policy = self._policy
         facts: dict[str, object] = {"main": event.main, "until": policy.until, "grace_s": policy.grace_s}
+        if self.restarts:
+            return [Report("service.restarted", {"main": event.main, "restarts": self.restarts})]
         return [Report("pyinit.started", facts)]
 
     def _on_signalled(self, event: events.Signalled, now: float) -> list[Action]:
@@ -185,22 +199,16 @@ class Machine:
             return []
         signo = self._forwarding.rewrite(event.signo)
         if signo in self._policy.stop_on:
-            return self._asked_to_stop(event, signo, now)
+            return self.requests.stop_by_signal(event, signo, now)
         if self._ending.killing:
             return []
-        if signo == SIGHUP and self._policy.reload_command and not self._ending.begun:
+        if signo == SIGHUP and self._policy.reload_command and self.phase in {RUNNING, HOLDING}:
             return self._commands.reload(self.service.process)
         if signo in TERMINAL_STOPS and not self.roster.main_alive:
             forward, then = self._jobs.stopped_while_holding(event.sender_pid)
             return [*self._forwarding.forward(event, signo if forward else 0), *then]
         first = self._jobs.continued() if signo == SIGCONT else []
         return [*first, *self._forwarding.forward(event, signo)]
-
-    def _asked_to_stop(self, event: events.Signalled, signo: int, now: float) -> list[Action]:
-        if self._ending.begun:
-            return self._ending.again(event, signo, self._verdict.asked_with, now)
-        self._verdict.asked(signo)
-        return self._ending.begin("signal", signo, now, asked=event)
 
     def _on_stopped(self, event: events.Stopped, now: float) -> list[Action]:
         return self._jobs.stopped(event.signo, now)
@@ -400,6 +408,10 @@ class Machine:
             actions += self._ending.command_ended(now, done=False)
         return actions
 
+    def stop_rest(self, now: float) -> list[Action]:
+        """Stop what there is without a main, which could not be started again."""
+        return self._stop("start", now)
+
     # -- how it ends --------------------------------------------------------------------------------------------
 
     def _stop(self, reason: str, now: float, *, process: Process | None = None, end: End | None = None) -> list[Action]:
@@ -410,15 +422,6 @@ class Machine:
         self._life = DONE
         status, reason, process, end = self._verdict.read()
         self.status = status
-        facts: dict[str, object] = {
-            "status": status,
-            "reason": reason,
-            "process": process,
-            "end": end,
-            "reaped": self.reaped,
-            "adopted": self.adopted,
-            "forwarded": self._forwarding.count,
-            "killed": self._ending.killed,
-            "duration_s": now - self.started_at,
-        }
+        self.outcome = {"status": status, "reason": reason, "process": process, "end": end}
+        facts = {**self.outcome, **self.totals, "duration_s": now - self.started_at}
         return [Report("pyinit.exited", facts), Exit(status)]

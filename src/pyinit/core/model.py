@@ -63,6 +63,11 @@ UNTIL_MAIN = "main"
 UNTIL_SERVICE = "service"
 UNTIL_ALL = "all"
 
+# Which ends of a run are followed by another one.
+RESTART_NO = "no"
+RESTART_ON_FAILURE = "on-failure"
+RESTART_ALWAYS = "always"
+
 # Whom a signal is forwarded to while main lives.
 TO_MAIN = "main"
 TO_GROUP = "group"
@@ -238,6 +243,10 @@ class Policy:
         notify: True when the service says by itself that it is ready.
         stop_command: True when a command stops the service.
         reload_command: True when a command is run at SIGHUP.
+        restart: RESTART_NO, RESTART_ON_FAILURE or RESTART_ALWAYS.
+        restart_limit: so many restarts there may be within so many seconds.
+        restart_delay_s: how long the first of them waits; each further one twice as long as the one before.
+        restart_delay_max_s: no restart waits longer.
     """
 
     __slots__ = (
@@ -251,6 +260,10 @@ class Policy:
         "pid_file_timeout_s",
         "reload_command",
         "rest",
+        "restart",
+        "restart_delay_max_s",
+        "restart_delay_s",
+        "restart_limit",
         "rewrite",
         "schedule",
         "self_stop",
@@ -280,6 +293,10 @@ class Policy:
         notify: bool = False,
         stop_command: bool = False,
         reload_command: bool = False,
+        restart: str = RESTART_NO,
+        restart_limit: tuple[int, float] = (5, 300.0),
+        restart_delay_s: float = 1.0,
+        restart_delay_max_s: float = 60.0,
     ) -> None:
         self.until = until
         self.grace_s = grace_s
@@ -298,6 +315,10 @@ class Policy:
         self.notify = notify
         self.stop_command = stop_command
         self.reload_command = reload_command
+        self.restart = restart
+        self.restart_limit = restart_limit
+        self.restart_delay_s = restart_delay_s
+        self.restart_delay_max_s = restart_delay_max_s
 
 
 def whole_number(text: str, digits: int) -> int | None:

@@ -1,4 +1,4 @@
-"""What is asked for through the control socket: a stop, a reload, a signal, a restart."""
+"""What is asked for: a stop by a signal, and a stop, a restart, a reload or a signal through the control socket."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from pyinit.core import events
 from pyinit.core.actions import Answer, Report, SignalChild, SignalDescendant
 from pyinit.core.model import (
     ASKED_RELOAD,
+    ASKED_RESTART,
     ASKED_SIGNAL,
     ASKED_STOP,
     AT_MAIN,
     AT_PROCESS,
     AT_SERVICE,
     AT_TREE,
+    RESTART_NO,
     SIGHUP,
     SIGTERM,
 )
@@ -36,10 +38,13 @@ _GONE = {AT_MAIN: "main has ended", AT_SERVICE: "nobody is the service", AT_PROC
 
 
 class Requests:
-    """Says to each request what comes of it; each has one `Answer`, the last of its actions.
+    """Says to each request what comes of it; each but a signal has one `Answer`, the last of its actions.
 
-    A stop that is asked for here is a stop request like a signal. A signal goes to whom it is for as it is: --rewrite
-    and --stop-on are for what pyinit itself is sent.
+    A stop is one, however it is asked for. What is asked to be sent goes to whom it is for as it is: --rewrite and
+    --stop-on are for what pyinit itself is sent.
+
+    Attributes:
+        stop_asked, restart_asked: whether somebody has asked for a stop, or for a restart.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  # all that a request can concern
@@ -59,53 +64,81 @@ class Requests:
         self._forwarding = forwarding
         self._commands = commands
         self._ending = ending
+        self.stop_asked = self.restart_asked = False
         self._by_kind: dict[str, Callable[[events.Asked, float], list[Action]]] = {
             ASKED_STOP: self._stop,
+            ASKED_RESTART: self._restart,
             ASKED_RELOAD: self._reload,
             ASKED_SIGNAL: self._signal,
         }
 
     def asked(self, event: events.Asked, now: float) -> list[Action]:
         """Take a request."""
-        handler = self._by_kind.get(event.kind)
-        if handler is None:
-            return _refuse(event, "there is nothing here that restarts the service")
-        return handler(event, now)
+        return self._by_kind[event.kind](event, now)
+
+    def stop_by_signal(self, event: events.Signalled, signo: int, now: float) -> list[Action]:
+        """Take a signal that asks for a stop; `signo` is what it stands for."""
+        first = self._verdict.asked_with
+        begun = self._note_stop(signo, "signal")
+        if begun:
+            return self._ending.again(event, signo, first, now)
+        return self._ending.begin("signal", signo, now, asked=event)
+
+    def _note_stop(self, signo: int, reason: str) -> bool:
+        """Note that a stop is asked for, which wins over a restart; say whether the run is being stopped already."""
+        begun = self._ending.begun
+        if not begun or (self.restart_asked and not self.stop_asked):
+            self._verdict.asked(signo, reason)
+        self.stop_asked = True
+        return begun
 
     def _stop(self, event: events.Asked, now: float) -> list[Action]:
-        if self._ending.begun:
-            return [*_accept(event, "a stop is under way"), Answer()]
-        self._verdict.asked(0, "request")
+        begun = self._note_stop(0, "request")
+        if begun:
+            return [*accept(event, "a stop is under way"), *self._ending.final(), Answer()]
         signo = self._forwarding.rewrite(SIGTERM) or SIGTERM
         return [*self._ending.begin("request", signo, now, asked=event), Answer()]
+
+    def _restart(self, event: events.Asked, now: float) -> list[Action]:
+        """Stop the run, and have another one follow; nothing but a stop that is asked for is in the way of that."""
+        if self._policy.restart == RESTART_NO:
+            return refuse(event, "pyinit was not told to start main again (--restart)")
+        if self.stop_asked:
+            return refuse(event, "a stop was asked for, and that is final")
+        self.restart_asked = True
+        if self._ending.begun:
+            return [*accept(event, "main is started again when all of this run is gone"), Answer()]
+        self._verdict.asked(0, ASKED_RESTART)
+        signo = self._forwarding.rewrite(SIGTERM) or SIGTERM
+        return [*self._ending.begin(ASKED_RESTART, signo, now, asked=event), Answer()]
 
     def _reload(self, event: events.Asked, now: float) -> list[Action]:
         """Do what SIGHUP would do."""
         del now
         if self._ending.begun:
-            return _refuse(event, _STOPPING)
+            return refuse(event, _STOPPING)
         signo = self._forwarding.rewrite(SIGHUP)
         if signo in self._policy.stop_on:
-            return _refuse(event, "SIGHUP asks for a stop here (--stop-on, --rewrite)")
+            return refuse(event, "SIGHUP asks for a stop here (--stop-on, --rewrite)")
         if signo == 0:
-            return _refuse(event, "SIGHUP is swallowed here (--rewrite)")
+            return refuse(event, "SIGHUP is swallowed here (--rewrite)")
         if signo == SIGHUP and self._policy.reload_command:
-            return [*_accept(event), *self._commands.reload(self._service.process), Answer()]
+            return [*accept(event), *self._commands.reload(self._service.process), Answer()]
         if not self._roster.served:
-            return _refuse(event, "nobody is the service")
+            return refuse(event, "nobody is the service")
         came = events.Signalled(SIGHUP, event.sender_pid, event.sender_uid)
-        return [*_accept(event), *self._forwarding.forward(came, signo), Answer()]
+        return [*accept(event), *self._forwarding.forward(came, signo), Answer()]
 
     def _signal(self, event: events.Asked, now: float) -> list[Action]:
         del now
         if self._ending.killing:
-            return _refuse(event, _STOPPING)
+            return refuse(event, _STOPPING)
         if event.target == AT_TREE:
-            return [*_accept(event), *self._forwarding.to_the_tree(event.signo), Answer()]
+            return [*accept(event), *self._forwarding.to_the_tree(event.signo), Answer()]
         chosen = self._chosen(event)
         if not chosen:
-            return _refuse(event, _GONE[event.target])
-        actions = _accept(event, targets=[process.pid for process in chosen])
+            return refuse(event, _GONE[event.target])
+        actions = accept(event, targets=[process.pid for process in chosen])
         for process in chosen:
             kind = SignalChild if process.pid in self._roster else SignalDescendant
             actions.append(kind(process, event.signo))
@@ -122,11 +155,13 @@ class Requests:
         return [main] if main is not None and self._roster.main_alive else []
 
 
-def _accept(event: events.Asked, note: str = "", targets: list[int] | None = None) -> list[Action]:
+def accept(event: events.Asked, note: str = "", targets: list[int] | None = None) -> list[Action]:
+    """Return the record of a request that something comes of."""
     return [_told(event, accepted=True, reason=note, targets=targets)]
 
 
-def _refuse(event: events.Asked, reason: str) -> list[Action]:
+def refuse(event: events.Asked, reason: str) -> list[Action]:
+    """Return the record of a request that nothing comes of, and the answer."""
     return [_told(event, accepted=False, reason=reason), Answer(reason)]
 
 

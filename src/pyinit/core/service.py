@@ -11,6 +11,7 @@ from pyinit.core.model import (
     NOT_READY,
     READY,
     READY_UNKNOWN,
+    RESTART_NO,
     Claim,
     whole_number,
 )
@@ -32,6 +33,8 @@ GROWTH = 1.25
 # What of a message is not for whoever supervises pyinit: it follows pyinit's own PID, and no descriptor is handed on.
 _NOT_PASSED_ON = ("MAINPID", "MAINPIDFD", "MAINPIDFDID", "BARRIER", "NOTIFYACCESS")
 _DESCRIPTORS = "FD"
+# Where another run may follow, the end of the service is not that of pyinit.
+_NOT_ITS_END = "STOPPING"
 # What of a message is told, by its name in the log. The first three are yes or no.
 _TOLD = ("READY", "RELOADING", "STOPPING", "STATUS", "ERRNO", "EXIT_STATUS", "EXTEND_TIMEOUT_USEC", "MAINPID")
 _FLAGS = _TOLD[:3]
@@ -266,7 +269,9 @@ class Service:
         passed_on = {
             name: value
             for name, value in fields.items()
-            if name not in _NOT_PASSED_ON and not name.startswith(_DESCRIPTORS)
+            if name not in _NOT_PASSED_ON
+            and not name.startswith(_DESCRIPTORS)
+            and (name != _NOT_ITS_END or self._policy.restart == RESTART_NO)
         }
         if passed_on:
             actions.append(PassOn(passed_on))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pyinit.core.lives import WAITING
 from pyinit.core.machine import HOLDING, KILLING, RUNNING, STARTING, STOPPING
 
 TYPE_CHECKING = False
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
     Samples = Iterable[tuple[dict[str, str], float]]
 
-_PHASES = (STARTING, RUNNING, HOLDING, STOPPING, KILLING)
+_PHASES = (STARTING, RUNNING, HOLDING, STOPPING, KILLING, WAITING)
 _ROLES = ("main", "successor", "adopted", "foreign", "command", "descendant")
 # Types that both formats know are used alone: an "info" or a "stateset" makes node_exporter's textfile collector refuse
 # the whole file.

@@ -60,6 +60,8 @@ def _head(told: dict[str, Any], paint: _Paint) -> list[str]:
         state.append(_READINESS[told["readiness"]])
     if "kill_in_s" in told:
         state.append(f"SIGKILL in {duration(told['kill_in_s'])}")
+    if "restart_in_s" in told:
+        state.append(f"main is started again in {duration(told['restart_in_s'])}")
     lines = [f"{paint('●', colour)} {', '.join(state)}, for {duration(told['since_s'])} (since {told['since']})"]
 
     def row(left: str, right: str) -> None:

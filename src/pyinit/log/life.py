@@ -113,7 +113,12 @@ def _error(facts: Facts, look: Look) -> tuple[str, Keys]:
 
 
 # Why a run was over when no end of a process decided it.
-_LEFT = {"signal": "stopped as asked", "request": "stopped as asked", "pause": "nothing was to be run"}
+_LEFT = {
+    "signal": "stopped as asked",
+    "request": "stopped as asked",
+    "pause": "nothing was to be run",
+    "start": "main could not be started again",
+}
 
 
 def _exited(facts: Facts, look: Look) -> tuple[str, Keys]:
@@ -130,6 +135,8 @@ def _exited(facts: Facts, look: Look) -> tuple[str, Keys]:
     keys["pyinit.reason"] = reason
     for name in ("reaped", "adopted", "forwarded", "killed", "dropped"):
         keys[f"pyinit.totals.{name}"] = facts.get(name, 0)
+    if "restarts" in facts:
+        keys["pyinit.totals.restarts"] = facts["restarts"]
     keys["pyinit.duration_s"] = round(facts.get("duration_s", 0.0), 6)
     reaped, duration = keys["pyinit.totals.reaped"], in_seconds(keys["pyinit.duration_s"])
     return f"pyinit leaves with status {status} after {duration}: {told}; processes reaped: {reaped}", keys
@@ -183,6 +190,6 @@ ENDING = {
             "pyinit.totals.dropped",
             "pyinit.duration_s",
         ),
-        (*PROCESS, *PROCESS_KNOWN, *END_KNOWN),
+        (*PROCESS, *PROCESS_KNOWN, *END_KNOWN, "pyinit.totals.restarts"),
     ),
 }

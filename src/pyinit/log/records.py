@@ -1,13 +1,13 @@
 """The closed list of events, and what all records have in common.
 
-A new kind of record is a function and a row in the module of its group (life, service, stop, command or control), a
-branch in the JSON Schema and a section in docs/log-schema.md; a test compares the three. A new group is a module and a
-name in EVENTS.
+A new kind of record is a function and a row in the module of its group (life, service, restart, stop, command or
+control), a branch in the JSON Schema and a section in docs/log-schema.md; a test compares the three. A new group is a
+module and a name in EVENTS.
 """
 
 from __future__ import annotations
 
-from pyinit.log import command, control, life, service, stop
+from pyinit.log import command, control, life, restart, service, stop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,9 @@ SEVERITIES = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 # The keys that every record begins with, in this order.
 COMMON = ("timestamp", "severity", "message", "event.name", "pyinit.schema")
 
-EVENTS = life.BEGINNING | service.EVENTS | stop.EVENTS | command.EVENTS | control.EVENTS | life.ENDING
+EVENTS = (
+    life.BEGINNING | service.EVENTS | restart.EVENTS | stop.EVENTS | command.EVENTS | control.EVENTS | life.ENDING
+)
 
 # The events that tell how the run came out: one of them is its last word.
 LAST = frozenset(("pyinit.exited", "spawn.failed"))

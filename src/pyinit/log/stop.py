@@ -60,6 +60,8 @@ _WHY = {
     "service": "the last successor has ended",
     "until-main": "main {who} {happened} (--until main)",
     "request": "a stop was asked for through the control socket{asked}",
+    "restart": "a restart was asked for through the control socket{asked}",
+    "start": "main could not be started again",
 }
 
 
@@ -70,7 +72,7 @@ def _stop_begun(facts: Facts, look: Look) -> tuple[str, Keys]:
     asked = ""
     if facts.get("signal"):
         asked = add_signal(keys, facts["signal"])
-    asked += add_client(keys, facts) if reason == "request" else add_sender(keys, facts)
+    asked += add_client(keys, facts) if reason in {"request", "restart"} else add_sender(keys, facts)
     add_process(keys, process, look)
     happened = add_end(keys, end)
     keys["pyinit.stop.signal.name"] = name = signal_name(signo)
