@@ -21,10 +21,11 @@ class Terminal:
             stopped job; SHELL_TERMINAL elsewhere.
     """
 
-    __slots__ = ("fd", "kind")
+    __slots__ = ("_own", "fd", "kind")
 
     def __init__(self) -> None:
         self.kind = NO_TERMINAL
+        self._own = posix.getpgrp()  # now: main gives itself the terminal when it has left this group, before its exec
         try:
             self.fd = posix.open("/dev/tty", posix.O_RDWR | posix.O_CLOEXEC | posix.O_NOCTTY)
         except OSError:  # ENXIO: no controlling terminal; ENOENT: no /dev
@@ -35,11 +36,11 @@ class Terminal:
 
     def give(self, pgid: int) -> None:
         """Make a process group the foreground group, if the foreground is ours to give."""
-        self._hand_over(posix.getpgrp(), pgid)
+        self._hand_over(self._own, pgid)
 
     def take_back(self, pgid: int) -> None:
         """Make our own process group the foreground group again, if the foreground is that group's."""
-        self._hand_over(pgid, posix.getpgrp())
+        self._hand_over(pgid, self._own)
 
     def _hand_over(self, holder: int, receiver: int) -> None:
         if self.fd < 0:
