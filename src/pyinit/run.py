@@ -66,8 +66,13 @@ def run(launch: Launch) -> int:
     log = _open_log(launch)
     effects = Effects(machine, proc, log, launch.terminal)
     effects.oom = launch.oom
-    if settings.persona == "tini":
-        _speak_as_tini(launch, log, effects)
+    _warn_as_tini(launch, log)
+    if settings.persona == "tini" and settings.log_reaps:
+        from functools import partial
+
+        from pyinit import peers_texts
+
+        effects.tell_reaped = partial(peers_texts.reaped, posix.getpid())
     effects.identity = {
         "pid": posix.getpid(),
         "version": __version__,
@@ -123,17 +128,13 @@ def _is_empty(path: str) -> bool:
         return False
 
 
-def _speak_as_tini(launch: Launch, log: Log, effects: Effects) -> None:
-    """Say what tini says besides its own log: that it cannot reap, and with -w what it reaps."""
-    from functools import partial
-
-    from pyinit import peers_texts
-
+def _warn_as_tini(launch: Launch, log: Log) -> None:
+    """Say what tini says before all else: that it cannot reap, where it cannot."""
     settings = launch.settings
-    if not launch.pid1 and not settings.subreaper and settings.verbosity:
+    if settings.persona == "tini" and settings.verbosity and not launch.pid1 and not settings.subreaper:
+        from pyinit import peers_texts
+
         log.say(peers_texts.no_reaper(posix.getpid()))
-    if settings.log_reaps:
-        effects.tell_reaped = partial(peers_texts.reaped, posix.getpid())
 
 
 def refuse(launch: Launch, error: SpawnError) -> int:
@@ -147,6 +148,7 @@ def refuse(launch: Launch, error: SpawnError) -> int:
         else:
             status, text = peers_texts.fork_failure(settings, error.errno, posix.getpid())
         log = _open_log(launch)
+        _warn_as_tini(launch, log)
         log.say(text)
         log.close(LAST_FLUSH_S)
         return status

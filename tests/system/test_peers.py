@@ -92,6 +92,17 @@ def test_statuses(links: Path) -> None:
         assert done.stdout == "done\n", name
 
 
+def test_tini_warns_before_it_fails(links: Path) -> None:
+    """That nothing will be reaped is said first, also where the command cannot be started; not at verbosity 0."""
+    for verbosity in ("1", "0"):
+        status, _, text = call(links / "tini", "/no/such/command", TINI_VERBOSITY=verbosity)
+        assert status == 127
+        *warning, fatal = text.splitlines()
+        assert fatal.startswith("[FATAL tini (")
+        assert len(warning) == (3 if verbosity == "1" else 0)
+        assert not warning or warning[0].startswith("[WARN  tini (")
+
+
 @pytest.mark.modes(PID1)
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("number", [0, 1, 127, 200, 255, -2, -9, -11, -15, -34, -64])
