@@ -81,6 +81,7 @@ def numbers(run: Run) -> list[int]:
     return [int(words[0]) for words in run.out.all("got")]
 
 
+@pytest.mark.timeout_s(240)  # 310 runs, one after the other
 @pytest.mark.parametrize("name", NAMES)
 def test_statuses(links: Path, name: str) -> None:
     """Exit statuses and all fatal signals come through under each name where it is not PID 1."""
