@@ -149,6 +149,7 @@ class Proc:
             born_s=ticks / self._ticks_per_s - self._monotonic_behind_boot,
             name=data[start + 1 : end].decode("utf-8", "backslashreplace"),
             state=chr(fields[0][0]),
+            used_ticks=int(fields[11]) + int(fields[12]),
             alive=not dead,
         )
 
