@@ -64,8 +64,9 @@ class FinalKill:
             self._from_start = False
             new = [pid for pid in reversed(listed) if pid not in self._killed]
             if not new:
-                # Who lives below us hangs below a living child of ours, or has come to us when that child died.
-                self._over = not self._dying and not self._denied
+                # Who lives below us hangs below a living child of ours, or has come to us when that child died. Where
+                # there is no list of children a look can miss who came while it was made.
+                self._over = self._proc.lists_children and not self._dying and not self._denied
                 break
             self.came = changed = True
             for pid in new:
