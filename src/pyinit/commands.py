@@ -139,10 +139,13 @@ class _Output:
             return False
         except OSError:
             data = b""
-        *lines, rest = (self._line + data).split(b"\n")
-        for line in lines:
-            self._tell(line)
-        self._line = rest[:_LINE_MAX]
+        if self._told >= _LINES_MAX:
+            self._line = b""  # nothing more is told: to look for lines would cost more than to write them
+        else:
+            *lines, rest = (self._line + data).split(b"\n")
+            for line in lines:
+                self._tell(line)
+            self._line = rest[:_LINE_MAX]
         if not data:
             if self._line:
                 self._tell(self._line)

@@ -36,8 +36,7 @@ ALL_MODES = (SUBREAPER, PID1, PLAIN_USER, PID1_USER)
 USER = 1000
 LOG_OPTIONS = ("--log-format", "json", "--log-level", "debug")
 PIPE_BYTES = 1 << 20
-# Seconds: until what has just happened is dealt with, and without anything that happens.
-SETTLE_S = 0.7
+# Seconds in which nothing happens.
 IDLE_S = 2.0
 ROOT = os.geteuid() == 0
 
@@ -263,8 +262,8 @@ class Run:
         return found[0]
 
     def assert_idle(self) -> None:
-        """Once all is settled, let some time pass, and see that pyinit did not wake up in it."""
-        pass_time(SETTLE_S)
+        """Once pyinit waits for nothing but events, let some time pass, and see that it did not wake up in it."""
+        procs.wait_until_asleep(self.pid, for_ever=True)
         before = procs.wakeups(self.pid)
         pass_time(IDLE_S)
         assert procs.wakeups(self.pid) == before
