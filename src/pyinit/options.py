@@ -5,7 +5,7 @@ of --help, suggestions) is in `pyinit.usage`, which is loaded only when somebody
 """
 
 from pyinit import values
-from pyinit.option_table import OPTIONS, PEERS, WITHOUT_VARIABLE, Option
+from pyinit.option_table import ONE_A_LINE, OPTIONS, PEERS, WITHOUT_VARIABLE, Option
 from pyinit.settings import Settings
 
 __all__ = ["OPTIONS", "PEERS", "Option", "Settings", "UsageError", "fill", "parse", "read_flags"]
@@ -95,6 +95,8 @@ def fill(
             source = VARIABLE
             label, *texts = asked[option.setting]
         settings.sources[option.setting] = source
+        if option.group == "command" and source != DEFAULT:
+            settings.for_command = True
         setattr(settings, option.setting, _value(option, texts, label))
         if option.setting == "forward_to" and label in _SINGLE_CHILD:
             settings.main_group = "same"
@@ -115,7 +117,7 @@ def _has_rules(settings: Settings) -> bool:
     if len(schedule) > 1 or (schedule and schedule[0][1] is not None):
         return True
     given = [option for option in OPTIONS if settings.sources.get(option.setting, DEFAULT) != DEFAULT]
-    return any(option.group == "service" or option.setting == "termination_log" for option in given)
+    return settings.for_command or any(option.group == "service" or option.setting == "termination_log" for option in given)
 
 
 def _asked_by_peers_variables(environ: "Mapping[bytes, bytes]") -> "dict[str, list[str]]":
@@ -182,7 +184,7 @@ def _long(word: str, arguments: "list[str]", options: "Sequence[Option]", given:
 def _by_name(label: str, options: "Sequence[Option]") -> "tuple[Option, bool]":
     """Return the option that `label` is the long form of, and whether it is the --no- form."""
     for option in options:
-        if label == "--" + option.name:
+        if label == "--" + option.name and option.name:
             return option, False
         if option.kind == "switch" and label == "--no-" + option.name:
             return option, True
@@ -258,6 +260,8 @@ def _own_variables(environ: "Mapping[bytes, bytes]", settings: Settings) -> "dic
 
 def _texts(option: Option, text: str) -> "list[str]":
     """Return the texts in a variable: several where the option is repeatable, else the one."""
+    if option.kind in ONE_A_LINE:
+        return [line for line in text.split("\n") if line]
     if option.repeatable:
         return text.replace(",", " ").split()
     return [text]
@@ -272,6 +276,8 @@ def _value(option: Option, texts: "list[str]", label: str) -> object:
         return frozenset([_convert(option, word, label) for word in words]) - {0}
     if option.kind == "schedule":
         return tuple([_convert(option, word, label) for text in texts for word in text.split(",")])
+    if option.kind == "capabilities":
+        return tuple([_convert(option, word, label) for text in texts for word in text.split(",")])
     if option.kind == "rewrites":
         rewrites = {}
         for text in texts:
@@ -280,6 +286,8 @@ def _value(option: Option, texts: "list[str]", label: str) -> object:
         return rewrites
     if option.kind == "switch":
         return bool(texts) and _convert(option, texts[0], label)
+    if option.repeatable:
+        return tuple([_convert(option, text, label) for text in texts])
     return _convert(option, texts[0], label) if texts else None
 
 
@@ -290,8 +298,13 @@ def _convert(option: Option, text: str, label: str) -> "Any":  # noqa: ANN401  #
             return text
         reason = "none of its values; write " + " or ".join(option.choices)
     else:
+        converters = _CONVERTERS
+        if option.kind not in converters:
+            from pyinit.child import values as child_values  # most command lines do without
+
+            converters = child_values.CONVERTERS
         try:
-            return _CONVERTERS[option.kind](text)
+            return converters[option.kind](text)
         except ValueError as error:
             reason = str(error)
     from pyinit import usage  # needed for messages only
