@@ -13,6 +13,8 @@ WITHOUT_VALUE = ("switch", "preset", "action")
 REPEATABLE = (
     "statuses", "signals", "rewrites", "rlimits", "descriptors", "capabilities", "variables", "files",
 )  # fmt: skip
+# Several of their values may stand together, with commas between them.
+SPLIT = ("signals", "schedule", "capabilities")
 # Their values may hold commas and spaces: in a variable each stands on a line of its own.
 ONE_A_LINE = ("variables", "files")
 

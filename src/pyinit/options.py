@@ -5,7 +5,7 @@ of --help, suggestions) is in `pyinit.usage`, which is loaded only when somebody
 """
 
 from pyinit import values
-from pyinit.option_table import ONE_A_LINE, OPTIONS, PEERS, WITHOUT_VARIABLE, Option
+from pyinit.option_table import ONE_A_LINE, OPTIONS, PEERS, SPLIT, WITHOUT_VARIABLE, Option
 from pyinit.settings import Settings
 
 __all__ = ["OPTIONS", "PEERS", "Option", "Settings", "UsageError", "fill", "parse", "read_flags"]
@@ -95,8 +95,6 @@ def fill(
             source = VARIABLE
             label, *texts = asked[option.setting]
         settings.sources[option.setting] = source
-        if option.group == "command" and source != DEFAULT:
-            settings.for_command = True
         setattr(settings, option.setting, _value(option, texts, label))
         if option.setting == "forward_to" and label in _SINGLE_CHILD:
             settings.main_group = "same"
@@ -117,7 +115,7 @@ def _has_rules(settings: Settings) -> bool:
     if len(schedule) > 1 or (schedule and schedule[0][1] is not None):
         return True
     given = [option for option in OPTIONS if settings.sources.get(option.setting, DEFAULT) != DEFAULT]
-    return settings.for_command or any(option.group == "service" or option.setting == "termination_log" for option in given)
+    return any(option.group in ("service", "command") or option.setting == "termination_log" for option in given)
 
 
 def _asked_by_peers_variables(environ: "Mapping[bytes, bytes]") -> "dict[str, list[str]]":
@@ -269,26 +267,17 @@ def _texts(option: Option, text: str) -> "list[str]":
 
 def _value(option: Option, texts: "list[str]", label: str) -> object:
     """Turn the texts of one option into its value; `label` is the flag or variable to blame."""
-    if option.kind == "statuses":
-        return frozenset([_convert(option, text, label) for text in texts])
-    if option.kind == "signals":
-        words = [word for text in texts for word in text.split(",")]
-        return frozenset([_convert(option, word, label) for word in words]) - {0}
-    if option.kind == "schedule":
-        return tuple([_convert(option, word, label) for text in texts for word in text.split(",")])
-    if option.kind == "capabilities":
-        return tuple([_convert(option, word, label) for text in texts for word in text.split(",")])
+    if option.kind in SPLIT:
+        texts = [word for text in texts for word in text.split(",")]
+    elif not option.repeatable:
+        value = _convert(option, texts[0], label) if texts else None
+        return bool(value) if option.kind == "switch" else value
+    converted = [_convert(option, text, label) for text in texts]
     if option.kind == "rewrites":
-        rewrites = {}
-        for text in texts:
-            before, after = _convert(option, text, label)
-            rewrites[before] = after
-        return rewrites
-    if option.kind == "switch":
-        return bool(texts) and _convert(option, texts[0], label)
-    if option.repeatable:
-        return tuple([_convert(option, text, label) for text in texts])
-    return _convert(option, texts[0], label) if texts else None
+        return dict(converted)
+    if option.kind in ("statuses", "signals"):
+        return frozenset(converted) - (frozenset((0,)) if option.kind == "signals" else frozenset())
+    return tuple(converted)
 
 
 def _convert(option: Option, text: str, label: str) -> "Any":  # noqa: ANN401  # what its kind says

@@ -74,6 +74,7 @@ def _agree(settings: "Settings") -> None:
     both = set(settings.cap_drop) & set(settings.cap_keep)
     if both:
         from pyinit.child import values as child_values  # there already: it has read these
+
         names = [child_values.capability_name(number) for number in sorted(both)]
         drop, keep = _written(settings, "cap_drop"), _written(settings, "cap_keep")
         message = f"{drop} and {keep} both name {', '.join(names)}; leave it out in one of them"
@@ -128,7 +129,8 @@ def _absolute(settings: "Settings", setting: str) -> "str | None":
 
 def _asked(settings: "Settings", setting: str) -> bool:
     """Tell whether somebody asked for it: given, and not as a no, nor as what is so anyway."""
-    return settings.sources[setting] != DEFAULT and getattr(settings, setting) not in (False, "inherit")
+    value = getattr(settings, setting)
+    return settings.sources[setting] != DEFAULT and value is not False and value != "inherit"
 
 
 def _written(settings: "Settings", setting: str, source: str = "") -> str:

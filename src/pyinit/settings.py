@@ -22,7 +22,6 @@ class Settings:
         rewrite: maps a signal to the one that is taken in its place; 0 swallows it.
         stop_on: the signals that are a stop request.
         pdeathsig: the signal that pyinit itself gets when its parent ends, or None.
-        for_command: True when an option says something about main's environment; `pyinit.child` does what they say.
         user, group: names or numbers as they were written; whether there are such is not looked at here.
         rlimits: (name, soft, hard) each; -1 is unlimited, None stays as it is.
         env: NAME=VALUE each, or NAME alone, which takes the value of pyinit's own variable.
@@ -57,7 +56,6 @@ class Settings:
         "env_files",
         "error_status",
         "exit_status",
-        "for_command",
         "forward_to",
         "grace_max_s",
         "grace_s",
@@ -165,7 +163,6 @@ class Settings:
         self.sources: dict[str, str] = {}
         self.own_variables: list[bytes] = []
         self._unknown: list[str] = []
-        self.for_command = False
         self.persona = self.name = "pyinit"
         self.verbosity = 1
         self.subreaper = True
@@ -174,6 +171,12 @@ class Settings:
         self.main_session = "auto"
         self.unblock_signals = self.self_stop = False
         self.error_status = 125
+
+    @property
+    def for_command(self) -> bool:
+        """Whether an option says something about main's environment: `pyinit.child` does what they say."""
+        given = [option for option in OPTIONS if option.group == "command"]
+        return any(self.sources.get(option.setting, "default") != "default" for option in given)
 
     @property
     def unknown_variables(self) -> "list[tuple[str, str | None]]":

@@ -22,14 +22,14 @@ _LEVEL_MAX = 7
 _LEVEL = 4  # what the kernel takes for a process of nice value 0
 _DIGITS_MAX = 20
 
-# getrlimit(2): the names of prlimit(1), and the numbers where they are the same everywhere but on MIPS, SPARC and Alpha.
+# getrlimit(2): the names of prlimit(1), and their numbers (other ones on MIPS, SPARC and Alpha).
 RLIMITS = {
     "CPU": 0, "FSIZE": 1, "DATA": 2, "STACK": 3, "CORE": 4, "RSS": 5, "NPROC": 6, "NOFILE": 7, "MEMLOCK": 8, "AS": 9,
     "LOCKS": 10, "SIGPENDING": 11, "MSGQUEUE": 12, "NICE": 13, "RTPRIO": 14, "RTTIME": 15,
 }  # fmt: skip
 _IN_BYTES = ("AS", "CORE", "DATA", "FSIZE", "MEMLOCK", "MSGQUEUE", "RSS", "STACK")
 _SIZES = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-_LIMIT_MAX = 2**64 - 2  # one more is RLIM_INFINITY
+_LIMIT_MAX = 2**63 - 1  # eight exbibytes; Python's own calls take no more
 
 # capability.h, in the order of their numbers.
 CAPABILITIES = (
@@ -52,7 +52,7 @@ SECUREBITS = {
     "no-cap-ambient-raise-locked": 1 << 7,
 }
 
-# ioprio_set(2)
+# I/O priorities: ioprio_set(2), the names of ionice(1).
 _CLASSES = {"none": 0, "realtime": 1, "best-effort": 2, "idle": 3}
 _WITH_LEVEL = ("realtime", "best-effort")
 
@@ -115,8 +115,8 @@ def umask(text: str) -> int:
 def rlimit(text: str) -> "tuple[str, int | None, int | None]":
     """Return name, soft and hard limit of `NAME=SOFT[:HARD]`: -1 is unlimited, None is left as it is.
 
-    One number is both, as with prlimit(1); `SOFT:` and `:HARD` leave the other one as it is. What counts bytes may have K,
-    M, G or T behind it, each 1024 times the one before.
+    One number is both, as with prlimit(1); `SOFT:` and `:HARD` leave the other one as it is. What counts bytes may
+    have K, M, G or T behind it, each 1024 times the one before.
     """
     name, equals, limits = text.partition("=")
     name = name.upper().removeprefix("RLIMIT_")
@@ -126,8 +126,8 @@ def rlimit(text: str) -> "tuple[str, int | None, int | None]":
         raise ValueError("none that there is; write one of " + " ".join(sorted(RLIMITS)))
     soft_text, colon, hard_text = limits.partition(":")
     if not colon:
-        soft = _limit(name, soft_text)
-        return name, soft, soft
+        both = _limit(name, soft_text)
+        return name, both, both
     if not soft_text and not hard_text:
         raise ValueError(_NO_RLIMIT)
     soft = _limit(name, soft_text) if soft_text else None
