@@ -144,7 +144,10 @@ def spawn(  # noqa: PLR0913, PLR0917  # all that main is made of
         posix.waitpid(pid, 0)
         terminal.take_back(pid)
         errno, at = map(int, said.split())
-        failure = _failure(command[0], errno) if at < 0 or plan.child is None else _refused(plan.child.steps[at], errno)
+        if at < 0 or plan.child is None:
+            failure = _failure(command[0], errno, executed=True)
+        else:
+            failure = _refused(plan.child.steps[at], errno)
         failure.pid = pid
         raise failure
     return pid
@@ -181,9 +184,12 @@ def _candidates(name: bytes, path: bytes) -> Iterator[bytes]:
         yield (folder or b".") + b"/" + name
 
 
-def _failure(name: bytes, errno: int) -> SpawnError:
+def _failure(name: bytes, errno: int, *, executed: bool = False) -> SpawnError:
+    """Say why there is no process, or, where it was `executed`, why that has failed."""
     text = name.decode("utf-8", "backslashreplace")
     why = posix.strerror(errno)
+    if executed and errno == kernel.EAGAIN:  # what setuid(2) lets pass and counts here, execve(2)
+        return SpawnError(NOT_STARTED, errno, f"its user has more processes than the limit NPROC allows ({why})")
     if errno in {kernel.EAGAIN, kernel.ENOMEM}:
         return SpawnError(NOT_STARTED, errno, f"no new process can be made ({why})")
     if errno in _NOT_HERE:

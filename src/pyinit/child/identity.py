@@ -171,9 +171,18 @@ def read_group() -> "list[tuple[bytes, int, list[bytes]]]":
 
 
 def set_groups(groups: "tuple[int, ...]", gid: int) -> None:
-    """Have these groups and no others (setgroups(2)); nothing is called where it is so already. Raises OSError."""
-    if set(posix.getgroups()) | {gid} != set(groups) | {gid}:
+    """Have these groups and no others (setgroups(2)). Raises OSError.
+
+    Who may not set groups has what was asked for all the same, if but for the primary group it is so already.
+    """
+    now = set(posix.getgroups())
+    if now == set(groups):
+        return
+    try:
         posix.setgroups(list(groups))
+    except PermissionError:
+        if now | {gid} != set(groups) | {gid}:
+            raise
 
 
 def set_gid(gid: int) -> None:

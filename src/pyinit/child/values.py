@@ -112,6 +112,11 @@ def umask(text: str) -> int:
     return mask
 
 
+def _upper(text: str) -> str:
+    """Return a name in capitals; what is no ASCII stays as it is, for there are letters whose capital is."""
+    return text.upper() if text.isascii() else text
+
+
 def rlimit(text: str) -> "tuple[str, int | None, int | None]":
     """Return name, soft and hard limit of `NAME=SOFT[:HARD]`: -1 is unlimited, None is left as it is.
 
@@ -119,7 +124,7 @@ def rlimit(text: str) -> "tuple[str, int | None, int | None]":
     have K, M, G or T behind it, each 1024 times the one before.
     """
     name, equals, limits = text.partition("=")
-    name = name.upper().removeprefix("RLIMIT_")
+    name = _upper(name).removeprefix("RLIMIT_")
     if not equals or not limits:
         raise ValueError(_NO_RLIMIT)
     if name not in RLIMITS:
@@ -190,7 +195,7 @@ def descriptor(text: str) -> int:
 
 def capability(text: str) -> int:
     """Return the number of a capability, with or without CAP_ in front; ALL for `all`."""
-    name = text.upper().replace("-", "_")
+    name = _upper(text).replace("-", "_")
     if name == "ALL":
         return ALL
     name = name.removeprefix("CAP_")
@@ -212,7 +217,7 @@ def securebits(text: str) -> int:
     if text == "none":
         return 0
     bits = 0
-    for name in text.lower().replace("_", "-").split(","):
+    for name in _upper(text).lower().replace("_", "-").split(","):
         if name in ("keep-caps", "keepcaps"):
             message = "not possible: exec clears keep-caps; --cap-keep keeps capabilities"
             raise ValueError(message)
