@@ -1,4 +1,4 @@
-"""What a process is, asked from outside: /proc, and the calls that tell of another process. Never the process itself."""
+"""What a process is, asked from outside: /proc, and the calls that tell of another one."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import struct
+import subprocess
 import termios
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,12 +46,13 @@ SERVICE = (program("serve"), "0")
 ROOTS = pytest.mark.modes(SUBREAPER, PID1)
 USERS = pytest.mark.modes(PLAIN_USER, PID1_USER)
 ALL = pytest.mark.modes(SUBREAPER, PID1, PLAIN_USER, PID1_USER)
-CHOWN, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE, SYS_NICE, SYS_RESOURCE = 0, 5, 6, 7, 8, 10, 23, 24
+CHOWN, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE, SYS_ADMIN = 0, 5, 6, 7, 8, 10, 21
+SYS_NICE, SYS_RESOURCE = 23, 24
 
 
 @contextmanager
 def held(pyinit: Start, options: Sequence[str], **keywords: object) -> Iterator[tuple[Run, Outside, Outside]]:
-    """Start the service with these options; give what it is and what pyinit is; then stop it, and see that it was well."""
+    """Start the service with these options; give the run, what main is and what pyinit is; then stop it."""
     run = pyinit(*SERVICE, options=options, **keywords)
     main = run.outer(run.out.wait("ready")[0])
     run.wait_for(STARTED)
@@ -59,13 +61,13 @@ def held(pyinit: Start, options: Sequence[str], **keywords: object) -> Iterator[
 
 
 def need_root() -> None:
-    """Changes of user need privileges."""
+    """Skip, and fail in CI, without the privileges to become somebody else."""
     if not runs.ROOT:
         cannot("root is needed to become somebody else")
 
 
 # Each row: the options, and what must be true of main. One run has all of them: none may disturb another one.
-TURNS = {
+TURNS: dict[str, Callable[[Outside], bool]] = {
     "--umask 027": lambda now: now.status["Umask"] == "0027",
     "--nice 7": lambda now: now.nice == 7,
     "--oom-score-adj 321": lambda now: now.oom_score_adj == 321,
@@ -123,28 +125,32 @@ def test_the_variables_do_the_same(pyinit: Start) -> None:
         assert not [row for row, holds in TURNS.items() if not holds(now)], now
 
 
+# What takes a privilege: the row, the capability that it takes, what must be true with it, and the errno without.
+PRIVILEGED: tuple[tuple[str, int, Callable[[Outside], bool], str], ...] = (
+    ("--nice -5", SYS_NICE, lambda now: now.nice == -5, "EACCES"),
+    ("--ioprio realtime:3", SYS_ADMIN, lambda now: now.ioprio == (1, 3), "EPERM"),
+    ("--oom-score-adj -7", SYS_RESOURCE, lambda now: now.oom_score_adj == -7, "EACCES"),
+    ("--rlimit NOFILE=2500:3000", SYS_RESOURCE, lambda now: now.limits["Max open files"] == ("2500", "3000"), "EPERM"),
+)
+
+
 @ROOTS
-@pytest.mark.parametrize("drop", [(), (SYS_NICE, SYS_RESOURCE)], ids=["privileged", "without"])
+@pytest.mark.parametrize("drop", [(), (SYS_NICE, SYS_ADMIN, SYS_RESOURCE)], ids=["privileged", "without"])
 def test_what_needs_privileges(pyinit: Start, drop: tuple[int, ...]) -> None:
-    """A better turn and a higher limit: as asked with the privileges, refused without them, and then nothing starts."""
+    """A better turn and a higher limit: as asked with the privilege, refused without it, and then nothing starts."""
     need_root()
-    wanted = {
-        "--nice -5": lambda now: now.nice == -5,
-        "--oom-score-adj -7": lambda now: now.oom_score_adj == -7,
-        "--rlimit NOFILE=2500:3000": lambda now: now.limits["Max open files"] == ("2500", "3000"),
-    }
     stage = ["nofile=2000", *[f"drop={capability}" for capability in drop]]
-    if not drop:
-        options = [word for row in wanted for word in row.split()]
-        with held(pyinit, options, stage=stage) as (_, now, _):
-            assert not [row for row, holds in wanted.items() if not holds(now)], now
-        return
-    for row, errno in zip(wanted, ("EACCES", "EACCES", "EPERM"), strict=True):
-        refused(pyinit, row, errno, stage=stage)
+    have = capabilities(procs.status_field(os.getpid(), "CapEff")) - set(drop)  # a test runner may lack some itself
+    granted = [row for row in PRIVILEGED if row[1] in have]
+    with held(pyinit, [word for row in granted for word in row[0].split()], stage=stage) as (_, now, _):
+        assert not [row for row, _, holds, _ in granted if not holds(now)], now
+    for row, capability, _, errno in PRIVILEGED:
+        if capability not in have:
+            refused(pyinit, row, errno, stage=stage)
 
 
 def refused(pyinit: Start, row: str, errno: str, **keywords: object) -> None:
-    """The option, its value and the errno are told in one record; status 125, and the command was not started."""
+    """See that option, value and errno are told in one record, that the status is 125, and that nothing was started."""
     run = pyinit("/bin/echo", "started", options=row.split(), **keywords)
     assert run.finish() == 125
     assert run.out.lines == []
@@ -179,6 +185,39 @@ def refused(pyinit: Start, row: str, errno: str, **keywords: object) -> None:
 def test_what_an_ordinary_user_cannot_have(pyinit: Start, row: str, errno: str) -> None:
     """What the kernel refuses is told with option, value and errno, and nothing is started."""
     refused(pyinit, row, errno)
+
+
+WRONG = {
+    "--user nobdy": "'nobdy' is no user in /etc/passwd; did you mean nobody?",
+    "--user zzzzzz": "'zzzzzz' is no user in /etc/passwd; write a name that is there, or a number",
+    "--user root:nogrp": "'nogrp' is no group in /etc/group; did you mean nogroup?",
+    "--user 0 --group nogrp": "--group: 'nogrp' is no group",
+    "--env-file /no/such": "--env-file: '/no/such' cannot be read (No such file or directory); write",
+    "--env-file /etc": "cannot be read (not an ordinary file); write",
+    "--env-file /dev/zero": "cannot be read (not an ordinary file); write",
+    "--env-file ./wrong": "'./wrong' is no such file: line 2 has a blank in the name of its variable; write NAME=VALUE",
+    "--close-fds --keep-fd 77": "--keep-fd: '77' is not open",
+    "--close-fds --keep-fd 1048576": "--keep-fd: '1048576' is not open",
+    "--tty /etc/passwd": "--tty: '/etc/passwd' cannot be had (Inappropriate ioctl for device); write",
+    "--tty /dev/null": "cannot be had (Inappropriate ioctl for device)",
+    "--tty /no/such": "cannot be had (No such file or directory)",
+    "--tty /": "cannot be had (Is a directory)",
+    "-p KILL --rlimit NOFLE=5": "did you mean NOFILE?",
+}
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_wrong_before_anything_starts(line: str, workdir: Path) -> None:
+    """What can be looked at before the start is: one line that says what to write instead, status 125, no traceback."""
+    (workdir / "wrong").write_bytes(b"A=1\nexport B=secret\n")
+    words = [runs.pyinit_command(), *line.split(), "--", "/bin/echo", "started"]
+    environment = runs.plain_environment()
+    said = subprocess.run(words, capture_output=True, text=True, check=False, env=environment, cwd=workdir)
+    assert (said.returncode, said.stdout) == (125, "")
+    assert said.stderr.startswith("pyinit: --")
+    assert said.stderr.count("\n") == 1
+    assert WRONG[line] in said.stderr
+    assert "secret" not in said.stderr
 
 
 @ROOTS
@@ -318,7 +357,7 @@ def test_securebits_alone(pyinit: Start) -> None:
 def test_clear_environment(pyinit: Start, workdir: Path) -> None:
     """Nothing but what the options give, entry by entry, also where entries are odd; files first, the last one wins."""
     file = workdir / "variables"
-    file.write_bytes(b"\xef\xbb\xbf# comment\n\n  A=from the file \r\nB=\"quoted\" # no comment\nLIFE\nNOT_THERE\nC=\n")
+    file.write_bytes(b'\xef\xbb\xbf# comment\n\n  A=from the file \r\nB="quoted" # no comment\nLIFE\nNOT_THERE\nC=\n')
     options = ["--clear-env", "--env-file", str(file), "--env", "A=2", "--env", "D=x y,z", "--env", "TWICE"]
     with held(pyinit, options, extra_env={"TWICE": "3"}) as (_, now, _):
         assert sorted(now.environ) == [b"A=2", b'B="quoted" # no comment', b"C=", b"D=x y,z", b"LIFE=40", b"TWICE=3"]
@@ -404,7 +443,7 @@ def terminal() -> Iterator[tuple[int, str]]:
 
 @pytest.mark.modes(SUBREAPER, PID1, PLAIN_USER)
 def test_terminal(pyinit: Start, terminal: tuple[int, str]) -> None:
-    """The terminal is main's controlling terminal and its standard descriptors; it leads a session, in the foreground."""
+    """Main leads a session on the terminal, in the foreground, and has it as its standard descriptors."""
     screen, name = terminal
     run = pyinit("/bin/sleep", "60", options=["--tty", name])
     run.wait_for(STARTED)
@@ -423,7 +462,7 @@ def test_terminal_of_somebody_else(pyinit: Start, terminal: tuple[int, str]) -> 
     """A terminal that another session has is not taken away from it."""
     _, name = terminal
     with held_terminal(pyinit, name):
-        refused(pyinit, f"--tty {name}", "EPERM", stage=["drop=21"])
+        refused(pyinit, f"--tty {name}", "EPERM", stage=[f"drop={SYS_ADMIN}"])
 
 
 @contextmanager

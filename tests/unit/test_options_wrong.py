@@ -71,7 +71,10 @@ WRONG_VALUES = {
     "--pdeathsig": ["", "0", "65", "none", "KILL,TERM", "TREM", "\udcff"],
     "--cap-drop": ["", "none", "NET_RW", "CAP_", "CAP_CAP_KILL", "+kill", "41", "all,", ",all", "a b", "\udcff", LONG],
     "--cap-keep": ["", "no", "CAP_ALLE", "SETUID,,KILL", "\u0131pc_lock", LONG],
-    "--securebits": ["", "noroot,", "root", "keep-caps", "keep_caps,noroot", "0x2f", "none,noroot", "\u212aeep-caps-locked", "\udcff", LONG],
+    "--securebits": [
+        "", "noroot,", "root", "keep-caps", "keep_caps,noroot", "0x2f", "none,noroot", "\u212aeep-caps-locked",
+        "\udcff", LONG,
+    ],
     "--termination-log": ["", "-", "\x00", "/" + "x" * 5000],
 }  # fmt: skip
 WRONG_LINES = [

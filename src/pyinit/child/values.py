@@ -217,7 +217,8 @@ def securebits(text: str) -> int:
     if text == "none":
         return 0
     bits = 0
-    for name in _upper(text).lower().replace("_", "-").split(","):
+    lower = text.lower() if text.isascii() else text
+    for name in lower.replace("_", "-").split(","):
         if name in ("keep-caps", "keepcaps"):
             message = "not possible: exec clears keep-caps; --cap-keep keeps capabilities"
             raise ValueError(message)
