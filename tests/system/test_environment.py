@@ -19,6 +19,7 @@ from support import procs
 from support import run as runs
 from support.needs import cannot
 from support.outside import capabilities, look
+from support.person import CTRL_C, Person
 from support.programs import program
 from support.run import (
     COMMAND_ENDED,
@@ -455,6 +456,21 @@ def test_terminal(pyinit: Start, terminal: tuple[int, str]) -> None:
     assert struct.unpack("i", fcntl.ioctl(screen, termios.TIOCGPGRP, b"1234"))[0] == main
     os.write(screen, b"\x03")
     assert run.finish() == 128 + signal.SIGINT
+
+
+@pytest.mark.parametrize("pid1", [False, True], ids=["subreaper", "pid1"])
+def test_own_terminal(pid1: bool) -> None:  # noqa: FBT001  # a column of the table
+    """Pyinit lets go of its own terminal, so that main leads a session there and has its keys."""
+    if pid1 and (reason := runs.why_not(PID1)):
+        cannot(f"mode {PID1}: {reason}")
+    line = "trap 'echo it is $((6 * 7)); exit 3' INT; read word </dev/tty && echo got $word; read word"
+    words = [runs.pyinit_command(), "--tty", "/dev/tty", "--log-level=error", "--", "/bin/sh", "-c", line]
+    with Person(words, runs.plain_environment(), pid1=pid1) as person:
+        person.type("hello\n")
+        person.see("got hello")
+        person.type(CTRL_C)
+        person.see("it is 42")
+        assert person.status() == 3
 
 
 @pytest.mark.modes(SUBREAPER)
