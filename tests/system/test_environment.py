@@ -576,6 +576,20 @@ def test_commands_run_as_main_does(pyinit: Start) -> None:
 
 
 @ROOTS
+def test_command_that_cannot_have_it(pyinit: Start, workdir: Path) -> None:
+    """Where an option fails for a command that did not fail for main, the command says so, and the signals come."""
+    folder = workdir / "here"
+    folder.mkdir()
+    run = pyinit(*SERVICE, options=["--chdir", str(folder), "--stop-command", "kill $MAINPID"])
+    run.out.wait("ready")
+    run.wait_for(STARTED)
+    folder.rmdir()
+    assert run.stop() == 0
+    assert run.one(COMMAND_ENDED)["process.exit.code"] == 125
+    assert run.one(COMMAND_OUTPUT)["pyinit.command.output"] == f"--chdir {folder}: No such file or directory"
+
+
+@ROOTS
 def test_without_python_prctl(pyinit: Start, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What python-prctl does, the C library does where that cannot be imported; the log says so."""
     need_root()
