@@ -140,7 +140,8 @@ def _warn_as_tini(launch: Launch, log: Log) -> None:
 def refuse(launch: Launch, error: SpawnError) -> int:
     """Tell why main could not be started; return the status. Under a peer's name in its words, and with its status."""
     settings = launch.settings
-    if settings.persona != "pyinit":
+    step = error.step
+    if settings.persona != "pyinit" and step is None:
         from pyinit import peers_texts
 
         if error.pid:
@@ -152,17 +153,20 @@ def refuse(launch: Launch, error: SpawnError) -> int:
         log.say(text)
         log.close(LAST_FLUSH_S)
         return status
+    status = error.status if settings.persona == "pyinit" else settings.error_status
     log = _open_log(launch)
     facts: dict[str, object] = {
         "command": settings.command[0],
         "errno": error.errno,
-        "status": error.status,
+        "status": status,
         "reason": error.reason,
+        "option": step.option if step is not None else None,
+        "value": step.value if step is not None else None,
     }
     log.report("spawn.failed", facts)
     _last_word(launch, log)
     log.close(LAST_FLUSH_S)
-    return error.status
+    return status
 
 
 def _open_log(launch: Launch) -> Log:
@@ -194,6 +198,8 @@ def _say_what_is_missing(launch: Launch, log: Log) -> None:
         log.report(
             "pyinit.degraded", _lack("python-prctl", kernel.backend_error(), "prctl(2) is called through ctypes")
         )
+    if launch.child is not None and launch.child.uid is not None:
+        _say_who_is_out_of_reach(launch.child.uid, log)
     if not proc.usable:
         effect = "processes have no names in the log, and only direct children are signalled at a stop"
         log.report("pyinit.degraded", _lack("/proc", "not mounted, or of another PID namespace", effect))
@@ -208,6 +214,19 @@ def _say_what_is_missing(launch: Launch, log: Log) -> None:
     if launch.pid1 and not launch.marked and proc.usable:
         effect = "orphans of docker exec and of health checks count as the service's own"
         log.report("pyinit.degraded", _lack("/proc/self/coredump_filter", "cannot be set", effect))
+
+
+def _say_who_is_out_of_reach(uid: int, log: Log) -> None:
+    from pyinit.child import capabilities
+
+    try:
+        reached = capabilities.may_signal(uid)
+    except OSError:
+        return  # no answer is no reason to warn
+    if not reached:
+        reason = f"main runs as uid {uid}, and pyinit, uid {posix.geteuid()}, has no CAP_KILL"
+        effect = "pyinit cannot stop it, nor forward signals to it: give pyinit CAP_KILL, or start it as that user"
+        log.report("pyinit.degraded", _lack("--user", reason, effect))
 
 
 def _lack(feature: str, reason: object, effect: str) -> dict[str, object]:
