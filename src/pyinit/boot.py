@@ -111,7 +111,7 @@ def _start() -> None:
     """Start main and hold it; does not return."""
     kernel.block_signals()
     inherited, signals_fd, name, arguments = _handed_over(sys.argv)
-    settings = _settings(name, arguments)
+    settings = _settings(name, arguments, inherited, launcher=signals_fd >= 0)
     plan = spawn.Plan(
         own_group=settings.main_group == "own",
         session=settings.main_session,
@@ -183,7 +183,7 @@ def _prepare_service(launch: Launch) -> None:
         _open_file("--termination-log", settings.termination_log, settings.error_status, keep=False)
 
 
-def _settings(name: str, arguments: list[str]) -> Settings:
+def _settings(name: str, arguments: list[str], inherited: spawn.Inherited, *, launcher: bool) -> Settings:
     """Read the command line as the program that we are called by does; leave where there is nothing to run."""
     try:
         if name.rpartition("/")[2] in options.PEERS:
@@ -197,6 +197,12 @@ def _settings(name: str, arguments: list[str]) -> Settings:
     if settings.action == "print":
         _write(settings.print_fd, settings.print_text)
         _leave(settings.exit_status)
+    if settings.action != "run":
+        from pyinit import reports  # --check, --dry-run
+
+        text, status = reports.made(settings, inherited, _changes(settings, inherited), launcher=launcher)
+        _write(1, text)
+        _leave(status)
     return settings
 
 
@@ -267,12 +273,17 @@ def _open_file(option: str, path: str, status: int, *, keep: bool = True) -> int
         fd = posix.open(path, flags, 0o640)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        shown = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        _complain(f"{option} {shown}: {why}. Name a file that can be written, or leave the option out.", status)
+        _complain(file_problem(option, path, why), status)
     if keep:
         return fd
     posix.close(fd)
     return -1
+
+
+def file_problem(option: str, path: str, why: str) -> str:
+    """Return the complaint about a file that cannot be opened to write to it."""
+    shown = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return f"{option} {shown}: {why}. Name a file that can be written, or leave the option out."
 
 
 def _become_subreaper(settings: Settings) -> None:

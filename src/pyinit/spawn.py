@@ -185,7 +185,7 @@ def _failure(name: bytes, errno: int) -> SpawnError:
     return SpawnError(NOT_EXECUTABLE, errno, f"{text} cannot be executed ({why})")
 
 
-def _try_each(command: Sequence[bytes], execute: Callable[[bytes, list[bytes]], object]) -> None:
+def try_each(command: Sequence[bytes], execute: Callable[[bytes, list[bytes]], object]) -> None:
     """Execute the command at the first place where it is, as execvp(3) does.
 
     A file in no format that the kernel knows is a script for /bin/sh. Raises SpawnError.
@@ -234,7 +234,7 @@ def _become(  # noqa: PLR0913, PLR0917  # all that main is made of
         for fd in range(3):
             if inherited.closed >> fd & 1:
                 posix.close(fd)
-        _try_each(command, posix.execv)
+        try_each(command, posix.execv)
     except SpawnError as error:
         errno = error.errno
     except OSError as error:
