@@ -524,7 +524,7 @@ NAMES = st.one_of(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(argv=st.lists(WORDS, max_size=8), environ=st.dictionaries(NAMES, BYTES, max_size=4))
 def test_nothing_but_a_usage_error_comes_out(argv: list[str], environ: dict[bytes, bytes]) -> None:
     """Whatever the arguments and variables are, there are settings, or one line that can be printed."""

@@ -5,6 +5,7 @@ Pure: no system call is made here. `pyinit.reports.place` gathers the facts.
 
 from __future__ import annotations
 
+from pyinit import usage
 from pyinit.reports.model import DEGRADED, MISSING, OK, Facts, Row
 
 TYPE_CHECKING = False
@@ -39,9 +40,9 @@ def table(found: Sequence[Row], page: Page) -> str:
     for row in found:
         cells = [(page.coloured(f"{row.state:<10}", row.state), 0), (row.name, 18)]
         text = f"{row.found}: {row.means}" + (f" {row.remedy}" if row.remedy else "")
-        first, *more = page.row([("", 10), *cells[1:]], text)
+        first, *more = page.row([("", 10), *cells[1:]], usage.printable(text))
         lines += [cells[0][0] + first[10:], *more]
-    lines += ["", page.coloured(verdict(found), "")]
+    lines += ["", *[page.coloured(line, "") for line in page.row([], verdict(found))]]
     return "\n".join(lines) + "\n"
 
 

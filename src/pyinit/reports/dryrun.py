@@ -177,7 +177,8 @@ def text(told: Mapping[str, Any], page: Page) -> str:
     for title, body in parts:
         if body:
             lines += [page.coloured(title, ""), *body, ""]
-    lines.append(page.coloured(*_verdict(told)))
+    verdict, state = _verdict(told)
+    lines += [page.coloured(line, state) for line in page.row([], usage.printable(verdict))]
     return "\n".join(lines) + "\n"
 
 
