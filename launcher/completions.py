@@ -247,7 +247,11 @@ end
 
 function __pyinit_signals --description 'Names of signals, behind those that stand there already'
     set -l before (string match -r '^.*[,:]' -- (commandline -ct | string replace -r '^-[^=]*=' ''))
-    printf '%s\n' "$before"@SIGNALS@
+    if string match -qr '(^|[=,:])SIG[^,:]*$' -- (commandline -ct)
+        printf '%s\n' "$before"SIG@SIGNALS@
+    else
+        printf '%s\n' "$before"@SIGNALS@
+    end
 end
 
 complete -c pyinit -x -a '(__fish_complete_subcommand - @FCS@)'

@@ -128,8 +128,8 @@ def wrong(outcome: Outcome, mode: str) -> str:
         return outcome.problem
     if mode == SUBREAPER and not outcome.blocked and outcome.status == -signal.SIGTERM:
         return "" if not outcome.events else "ended by the signal although it had started something"
-    # The daemon dies of the signal. Where the stop comes before the handover, main's own end counts (exit-status.md): it
-    # has died of the signal, too, or had exited 0 already.
+    # The daemon dies of the signal. Where the stop comes before the handover, main's own end counts (exit-status.md):
+    # it has died of the signal, too, or had exited 0 already.
     if outcome.status not in ({STOPPED} if HANDOVER in outcome.events else {STOPPED, 0}):
         return f"status {outcome.status}"
     if STOPPING not in outcome.events or outcome.events[-1] != EXITED:

@@ -47,7 +47,9 @@ def made(
     else:
         from pyinit.reports import dryrun
 
-        facts, status = dryrun.facts(settings, changes)
+        # The interpreter's own LC_CTYPE (PEP 538) is nobody's business: main has it as pyinit was given it.
+        own = {name: value for name, value in changes.items() if (name, value) != (b"LC_CTYPE", inherited.lc_ctype)}
+        facts, status = dryrun.facts(settings, own)
         text = "" if settings.report == "json" else dryrun.text(facts, page())
     return text or as_json(settings.action, facts), status
 
