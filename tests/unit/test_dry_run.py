@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 from hypothesis import given
 from hypothesis import settings as examples
@@ -130,8 +130,8 @@ def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
     environ = {b"PYINIT_GRACE": b"5", b"PYINIT_GRASE": b"6"}
     for name, value in environ.items():
-        monkeypatch.setitem(posix.environ, name, value)  # type: ignore[misc]
-    monkeypatch.setitem(posix.environ, b"LISTEN_PID", b"%d" % os.getpid())  # type: ignore[misc]
+        monkeypatch.setitem(posix.environ, name, value)
+    monkeypatch.setitem(posix.environ, b"LISTEN_PID", b"%d" % os.getpid())
     whole = told(["--notify", "true"], environ)
     assert whole["environment"] == {
         "set": {"NOTIFY_SOCKET": None, "LISTEN_PID": None}, "unset": ["PYINIT_GRACE", "PYINIT_GRASE"]

@@ -46,7 +46,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     # posix.environ is what pyinit reads; os.environ does not change it.
     path = f"{tmp_path}:/no/such/folder:{os.environ['PATH']}"
     monkeypatch.setenv("PATH", path)
-    monkeypatch.setitem(posix.environ, b"PATH", path.encode())  # type: ignore[misc]
+    monkeypatch.setitem(posix.environ, b"PATH", path.encode())
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
