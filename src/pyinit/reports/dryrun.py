@@ -41,7 +41,9 @@ def facts(settings: Settings, changes: Mapping[bytes, bytes | None]) -> tuple[di
         "command": command,
         "settings": [_setting(settings, option) for option in OPTIONS if option.variable],
         "environment": _environment(settings, changes),
-        "unknown_variables": [{"name": name, "meant": meant} for name, meant in settings.unknown_variables],
+        "unknown_variables": [
+            {"name": _text(_bytes(name)), "meant": meant} for name, meant in settings.unknown_variables
+        ],
     }, status
 
 
@@ -139,6 +141,8 @@ _SPELLED: dict[str, Callable[[Any], Any]] = {
     "text": str,
     "switch": lambda value: "yes" if value else "no",
 }
+# The kinds of options whose values are told as they are; of others, what was given.
+KINDS = frozenset(_SPELLED)
 
 
 def _environment(settings: Settings, changes: Mapping[bytes, bytes | None]) -> dict[str, Any]:

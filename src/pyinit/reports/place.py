@@ -76,7 +76,7 @@ def gathered(settings: Settings, inherited: Inherited, *, launcher: bool) -> Fac
         launcher=launcher,
         ignored=_names(signo for signo in settings.stop_on if inherited.ignored >> (signo - 1) & 1),
         blocked=_names(signo for signo in settings.stop_on if inherited.mask >> (signo - 1) & 1),
-        unknown=tuple(settings.unknown_variables),
+        unknown=tuple([(_text(_bytes(name)), meant) for name, meant in settings.unknown_variables]),
         command=None if found is None else _text(found.path or _bytes(settings.command[0])),
         command_problem=None if found is None else found.reason,
     )
