@@ -1,4 +1,4 @@
-"""Builds the launcher into the wheel: hatchling calls this."""
+"""Builds the launcher, the man page and the completions of shells into the wheel: hatchling calls this."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,10 @@ HELP = "pyinit's launcher is C: a C compiler is needed to build it (Debian, Ubun
 
 
 class LauncherHook(BuildHookInterface):  # type: ignore[type-arg]  # hatchling's own generic is not needed
-    """Compile launcher/pyinit.c and put it into the wheel's scripts, beside pyinit-main."""
+    """Compile launcher/pyinit.c into the wheel's scripts, beside pyinit-main; make what goes below share/."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile; raises SystemExit when there is no compiler or it fails."""
+        """Compile and write; raises SystemExit when there is no compiler or it fails."""
         del version
         here = Path(self.root) / "launcher"
         target = Path(self.directory) / "launcher" / "pyinit"
@@ -35,4 +36,9 @@ class LauncherHook(BuildHookInterface):  # type: ignore[type-arg]  # hatchling's
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data["pure_python"] = True
         build_data["tag"] = f"py3-none-{platform}"
+        # In a process of its own: what this one has imported, pyinit perhaps too, is no business of the documents.
+        share = target.parent / "documents"
+        subprocess.run([sys.executable, "-IB", str(here / "documents.py"), str(share)], check=True)
+        files = [path for path in sorted(share.rglob("*")) if path.is_file()]
+        build_data["shared_data"] = {str(path): path.relative_to(share).as_posix() for path in files}
         build_data["shared_scripts"] = {str(target): "pyinit", str(here / "pyinit-main"): "pyinit-main"}

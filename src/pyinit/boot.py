@@ -115,7 +115,7 @@ def _start() -> None:
     """Start main and hold it; does not return."""
     kernel.block_signals()
     inherited, signals_fd, name, arguments = _handed_over(sys.argv)
-    settings = _settings(name, arguments)
+    settings = _settings(name, arguments, inherited, launcher=signals_fd >= 0)
     plan = _plan(settings, inherited)
     pid = posix.getpid()
     proc = Proc(pid, show_args=settings.log_args)
@@ -166,20 +166,9 @@ def _plan(settings: Settings, inherited: spawn.Inherited) -> spawn.Plan:
         session=settings.main_session,
         unblock_signals=settings.unblock_signals,
     )
-    if settings.for_command:
-        from pyinit.child.plan import prepare
-
-        environ = dict(posix.environ)
-        if inherited.lc_ctype is None:
-            environ.pop(b"LC_CTYPE", None)
-        else:
-            environ[b"LC_CTYPE"] = inherited.lc_ctype
-        try:
-            plan.child = prepare(settings, environ)
-        except options.UsageError as error:
-            _complain(str(error), settings.error_status)
-        if plan.child.own_session is not None:
-            plan.session = spawn.SESSION_NEW if plan.child.own_session else spawn.SESSION_KEEP
+    plan.child = _child(settings, inherited)
+    if plan.child is not None and plan.child.own_session is not None:
+        plan.session = spawn.SESSION_NEW if plan.child.own_session else spawn.SESSION_KEEP
     terminal = plan.child.terminal if plan.child is not None else -1
     if plan.session == spawn.SESSION_OWN:
         terminal = 0
@@ -188,12 +177,27 @@ def _plan(settings: Settings, inherited: spawn.Inherited) -> spawn.Plan:
     return plan
 
 
+def _child(settings: Settings, inherited: spawn.Inherited) -> Child | None:
+    """Return what the options make of main, or None where none is given; leave where it cannot be as asked."""
+    if not settings.for_command:
+        return None
+    from pyinit.child.plan import prepare
+
+    environ = dict(posix.environ)
+    if inherited.lc_ctype is None:
+        environ.pop(b"LC_CTYPE", None)
+    else:
+        environ[b"LC_CTYPE"] = inherited.lc_ctype
+    try:
+        return prepare(settings, environ)
+    except options.UsageError as error:
+        _complain(str(error), settings.error_status)
+
+
 def _prepare_service(launch: Launch) -> None:
     """Make what tells us of the service: its environment, the notify socket, what the PID file holds so far."""
     settings = launch.settings
-    launch.changes = _changes(settings, launch.inherited)
-    if launch.child is not None:
-        launch.changes.update(launch.child.changes)
+    launch.changes = _changes(settings, launch.inherited, launch.child)
     if settings.pid_file is not None:
         from pyinit.pidfile import PidFile
 
@@ -213,7 +217,7 @@ def _prepare_service(launch: Launch) -> None:
         _open_file("--termination-log", settings.termination_log, settings.error_status, keep=False)
 
 
-def _settings(name: str, arguments: list[str]) -> Settings:
+def _settings(name: str, arguments: list[str], inherited: spawn.Inherited, *, launcher: bool) -> Settings:
     """Read the command line as the program that we are called by does; leave where there is nothing to run."""
     try:
         if name.rpartition("/")[2] in options.PEERS:
@@ -227,6 +231,13 @@ def _settings(name: str, arguments: list[str]) -> Settings:
     if settings.action == "print":
         _write(settings.print_fd, settings.print_text)
         _leave(settings.exit_status)
+    if settings.action != "run":
+        from pyinit import reports  # --check, --dry-run
+
+        changes = _changes(settings, inherited, _child(settings, inherited))
+        text, status = reports.made(settings, inherited, changes, launcher=launcher)
+        _write(1, text)
+        _leave(status)
     return settings
 
 
@@ -269,11 +280,13 @@ def _looked_up() -> spawn.Inherited:
     return spawn.Inherited(mask=0, ignored=ignored, closed=closed, lc_ctype=posix.environ.get(b"LC_CTYPE"))
 
 
-def _changes(settings: Settings, inherited: spawn.Inherited) -> dict[bytes, bytes | None]:
+def _changes(settings: Settings, inherited: spawn.Inherited, child: Child | None) -> dict[bytes, bytes | None]:
     """Return what is different in main's environment: our own variables go, LC_CTYPE is what it was (PEP 538)."""
     changes: dict[bytes, bytes | None] = dict.fromkeys(settings.own_variables)
     if posix.environ.get(b"LC_CTYPE") != inherited.lc_ctype:
         changes[b"LC_CTYPE"] = inherited.lc_ctype
+    if child is not None:
+        changes.update(child.changes)
     return changes
 
 
@@ -297,12 +310,17 @@ def _open_file(option: str, path: str, status: int, *, keep: bool = True) -> int
         fd = posix.open(path, flags, 0o640)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        shown = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        _complain(f"{option} {shown}: {why}. Name a file that can be written, or leave the option out.", status)
+        _complain(file_problem(option, path, why), status)
     if keep:
         return fd
     posix.close(fd)
     return -1
+
+
+def file_problem(option: str, path: str, why: str) -> str:
+    """Return the complaint about a file that cannot be opened to write to it."""
+    shown = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return f"{option} {shown}: {why}. Name a file that can be written, or leave the option out."
 
 
 def _become_subreaper(settings: Settings) -> None:

@@ -8,8 +8,8 @@ VARIABLE_PREFIX = "PYINIT_"
 # The names under which pyinit takes another program's place (`pyinit.peers`), and that program.
 PEERS = {"tini": "tini", "docker-init": "tini", "dumb-init": "dumb-init", "catatonit": "catatonit"}
 
-WITHOUT_VARIABLE = ("preset", "action")
-WITHOUT_VALUE = ("switch", "preset", "action")
+WITHOUT_VARIABLE = ("preset", "action", "report")
+WITHOUT_VALUE = ("switch", "preset", "action", "report")
 REPEATABLE = (
     "statuses", "signals", "rewrites", "rlimits", "descriptors", "capabilities", "variables", "files",
 )  # fmt: skip
@@ -25,8 +25,9 @@ class Option:
     `name` is the long option without dashes, `setting` the attribute of Settings that it sets.
     `kind` says how its text becomes a value: "choice", "duration", "signal", "signals", "schedule",
     "statuses", "rewrites", "path", "text", "switch" (takes no value, has a --no- form), "preset" (takes
-    no value: stands for another option with the value `gives`) or "action" (takes no value, ends the
-    parsing). The last two have no variable. The kinds of the group "command" are those of `pyinit.child.values`.
+    no value: stands for another option with the value `gives`), "action" (takes no value, ends the
+    parsing) or "report" (starts nothing and tells something, in the form that may stand behind a `=`).
+    The last three have no variable. The kinds of the group "command" are those of `pyinit.child.values`.
     `group` is where --help has its line, and empty where other lines tell it. `default` is text as one would write
     it; None is no value. Each letter of `short` is a short form; a preset without a name has no other.
     """
@@ -78,6 +79,7 @@ _ENDS = ("main", "service", "all")
 _TARGETS = ("main", "group", "roots", "tree")
 _FORMATS = ("auto", "json", "console")
 _LEVELS = ("debug", "info", "warning", "error")
+_REPORTS = ("text", "json")
 
 OPTIONS = (
     Option("until", "until", "choice", "life", "END", "service", _ENDS),
@@ -129,6 +131,9 @@ OPTIONS = (
     Option("log-file", "log_file", "path", "log", "PATH"),
     Option("log-schema", "log_schema", "choice", "log", "SCHEMA", "otel", ("otel", "ecs")),
     Option("termination-log", "termination_log", "path", "log", "PATH"),
+    Option("check", "report", "report", "about", default="text", choices=_REPORTS),
+    Option("dry-run", "report", "report", "about", default="text", choices=_REPORTS),
+    Option("help-all", "action", "action", "about"),
     Option("help", "action", "action", "about", short="h"),
     Option("version", "action", "action", "about", short="V"),
     Option("licence", "action", "action", "about", short="lL"),

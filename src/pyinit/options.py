@@ -21,6 +21,8 @@ FLAG = "flag"
 VARIABLE = "variable"
 DEFAULT = "default"
 
+CHECK = "check"
+
 _INT = 2
 _TERM = 15
 # What asks for `-c`: main stays in pyinit's own process group, and so is the only one that can be signalled.
@@ -44,6 +46,8 @@ def parse(argv: "list[str]", environ: "Mapping[bytes, bytes]") -> Settings:
     UsageError, and nothing else, for what is wrong.
     """
     given, operands = read_flags(argv)
+    if operands and operands[0].startswith("--"):
+        given, operands = _behind_the_dashes(argv, given, operands)
     action = given.get("action")
     if action is not None:
         from pyinit import usage  # needed for texts only
@@ -51,9 +55,13 @@ def parse(argv: "list[str]", environ: "Mapping[bytes, bytes]") -> Settings:
         return Settings("print", usage.text_of(action[1]))
     settings = Settings()
     fill(settings, given, environ, _asked_by_peers_variables(environ), {})
+    if "report" in given:
+        _read_report(settings, *given["report"])
     if settings.pause:
         if operands:
             raise UsageError("--pause runs no command; leave out --pause, or the command")
+        return settings
+    if settings.action == CHECK and not operands:
         return settings
     if not operands or not operands[0]:
         what = "the command is empty" if operands else "no command given"
@@ -61,6 +69,27 @@ def parse(argv: "list[str]", environ: "Mapping[bytes, bytes]") -> Settings:
         raise UsageError(message)
     settings.command = operands
     return settings
+
+
+def _behind_the_dashes(
+    argv: "list[str]", given: "dict[str, list[str]]", operands: "list[str]"
+) -> "tuple[dict[str, list[str]], list[str]]":
+    """Read on where the command would be one of our own options that start nothing.
+
+    `docker run IMAGE --check` comes as `pyinit -- --check`, and no program is called that. What follows it is a command
+    line of pyinit's own again.
+    """
+    name = operands[0].partition("=")[0]
+    if any(option.group == "about" and name == "--" + option.name for option in OPTIONS):
+        return read_flags([*argv[: len(argv) - len(operands) - 1], *operands])
+    return given, operands
+
+
+def _read_report(settings: Settings, label: str, text: str) -> None:
+    """Take in `--check` or `--dry-run`, whichever came last."""
+    option = next(option for option in OPTIONS if label == "--" + option.name)
+    settings.action = option.name
+    settings.report = _convert(option, text, label)
 
 
 def fill(
@@ -95,7 +124,8 @@ def fill(
             source = VARIABLE
             label, *texts = asked[option.setting]
         settings.sources[option.setting] = source
-        setattr(settings, option.setting, _value(option, texts, label))
+        settings.given_as[option.setting] = (label, texts)
+        setattr(settings, option.setting, value_of(option, texts, label))
         if option.setting == "forward_to" and label in _SINGLE_CHILD:
             settings.main_group = "same"
             settings.main_session = "keep"
@@ -170,6 +200,9 @@ def _long(word: str, arguments: "list[str]", options: "Sequence[Option]", given:
     option, negative = _by_name(label, options)
     if option.takes_value:
         _give(given, option, label, text if equals else _following(option, label, arguments))
+        return False
+    if option.kind == "report":
+        _give(given, option, label, text if equals else option.choices[0])
         return False
     if equals:
         other = f" or --no-{option.name}" if option.kind == "switch" and not negative else ""
@@ -265,7 +298,7 @@ def _texts(option: Option, text: str) -> "list[str]":
     return [text]
 
 
-def _value(option: Option, texts: "list[str]", label: str) -> object:
+def value_of(option: Option, texts: "list[str]", label: str = "") -> object:
     """Turn the texts of one option into its value; `label` is the flag or variable to blame."""
     if option.kind in SPLIT:
         texts = [word for text in texts for word in text.split(",")]

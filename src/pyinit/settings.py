@@ -10,9 +10,12 @@ class Settings:
     """What one run is asked to do.
 
     Attributes:
-        action: "run", or "print": write `print_text` to `print_fd` and leave with `exit_status`.
+        action: "run", or "print": write `print_text` to `print_fd` and leave with `exit_status`; or "check" or
+            "dry-run": start nothing, and tell what each of them does, in the form `report`, "text" or "json".
         command: the command and its arguments; empty when `pause` is set.
         sources: maps each setting that is an option to "flag", "variable" or "default".
+        given_as: maps each setting that is an option to the flag or variable that gave it ("" for none), and to the
+            texts that it was made of.
         own_variables: the names of all PYINIT_ variables that are present: they are ours, and the command does
             not get them.
         pid_file, termination_log: absolute paths, or None.
@@ -57,6 +60,7 @@ class Settings:
         "error_status",
         "exit_status",
         "forward_to",
+        "given_as",
         "grace_max_s",
         "grace_s",
         "group",
@@ -86,6 +90,7 @@ class Settings:
         "print_fd",
         "print_text",
         "reload_command",
+        "report",
         "rest",
         "rewrite",
         "rlimits",
@@ -161,6 +166,8 @@ class Settings:
         self.exit_status = status
         self.command: list[str] = []
         self.sources: dict[str, str] = {}
+        self.given_as: dict[str, tuple[str, list[str]]] = {}
+        self.report = ""
         self.own_variables: list[bytes] = []
         self._unknown: list[str] = []
         self.persona = self.name = "pyinit"

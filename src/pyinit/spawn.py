@@ -204,7 +204,7 @@ def _refused(step: Step, errno: int) -> SpawnError:
     return SpawnError(NOT_STARTED, errno, failures.tell(step, errno), step)
 
 
-def _try_each(command: Sequence[bytes], path: bytes, execute: Callable[[bytes, list[bytes]], object]) -> None:
+def try_each(command: Sequence[bytes], path: bytes, execute: Callable[[bytes, list[bytes]], object]) -> None:
     """Execute the command at the first place where it is, as execvp(3) does.
 
     A file in no format that the kernel knows is a script for /bin/sh. Raises SpawnError.
@@ -250,7 +250,7 @@ def _become(  # noqa: PLR0913, PLR0917  # all that main is made of
             if inherited.closed >> fd & 1 and not (plan.child is not None and plan.child.replaced >> fd & 1):
                 posix.close(fd)
         path, execute = change_environment(changes, clear=plan.child is not None and plan.child.clear)
-        _try_each(command, path, execute)
+        try_each(command, path, execute)
     except SpawnError as error:
         errno = error.errno
     except OSError as error:
@@ -290,6 +290,12 @@ class _Progress:
         self.at = -1
 
 
+def search_path(changes: Mapping[bytes, bytes | None], *, clear: bool = False) -> bytes:
+    """Return the PATH of main's environment, in which the command is looked for."""
+    found = changes.get(b"PATH", None if clear else posix.environ.get(b"PATH"))
+    return _DEFAULT_PATH if found is None else found
+
+
 def change_environment(
     changes: Mapping[bytes, bytes | None], *, clear: bool = False
 ) -> tuple[bytes, Callable[[bytes, list[bytes]], object]]:
@@ -305,8 +311,7 @@ def change_environment(
             changes[name] = b"%d" % posix.getpid()
             if name == b"LISTEN_PID":
                 changes[b"LISTEN_PIDFDID"] = None  # it names the same process by another number
-    found = changes.get(b"PATH", present.get(b"PATH"))
-    path = _DEFAULT_PATH if found is None else found
+    path = search_path(changes, clear=clear)
     if clear:
         fresh = {name: value for name, value in changes.items() if value is not None}
         return path, lambda file, words: posix.execve(file, words, fresh)

@@ -1,7 +1,8 @@
 """What people read about the command line: --help, --version, errors and suggestions.
 
 Nothing here is loaded on the way to starting a command. The texts are keyed by the names in the
-table of `pyinit.options`, and a test holds the two together.
+table of `pyinit.options`, and a test holds the two together. The man page and the completions of shells are made of the
+same table and texts when the wheel is built (launcher/).
 """
 
 from pyinit import __version__, options, signames
@@ -9,6 +10,8 @@ from pyinit import __version__, options, signames
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+SUMMARY = "Start COMMAND, hold the daemons that come of it, and stop all of it in the end."
 
 GROUPS = {
     "life": "Life",
@@ -67,7 +70,22 @@ TEXTS = {
     "log-file": "write the log to this file [standard error]",
     "log-schema": "key names: otel (OpenTelemetry) or ecs (Elastic)",
     "termination-log": "write the last word there [/dev/termination-log]",
+    "check": "can pyinit do its work here? a table, or --check=json",
+    "dry-run": "show what would run, and all settings; or =json",
+    "help-all": "show every option",
 }
+
+# The options that --help tells; it only names the others, and --help-all tells them. So a new row of the table makes
+# --help no longer than by its name.
+EVERYDAY = frozenset(
+    (
+        *("until", "grace", "ok-exit"),
+        *("pid-file", "notify", "reload-command", "stop-command"),
+        *("stop-signal", "rewrite", "forward-to"),
+        *("log-format", "log-level", "log-reaps", "log-file"),
+        *("check", "dry-run", "help-all"),
+    )
+)
 
 VARIABLES_TEXT = (
     "PYINIT_STOP_SIGNAL does what --stop-signal does, and so on. A flag beats its variable. The command does not "
@@ -107,10 +125,10 @@ OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
 SOFTWARE.
 """
 
-_LEFT = 25
-_STATUS_LEFT = 9
-_COLUMNS_MIN = 60
-_COLUMNS_MAX = 100
+# The names that values of a kind begin with; a kind with choices of its own in the table needs no line here.
+_SIGNAL_KINDS = ("signal", "signals", "schedule", "rewrites")
+NAMES = dict.fromkeys(_SIGNAL_KINDS, tuple(name for name in signames.NUMBERS if name.isalpha()))
+
 # How much of what somebody wrote is repeated in a message, and compared for a suggestion.
 _SHOWN_MAX = 60
 _WORD_MAX = 64
@@ -144,51 +162,15 @@ _EXAMPLES = {
 }
 
 
-def help_text(columns: int = 80, colour: bool = False) -> str:  # noqa: FBT001, FBT002 - callers name it
-    """Return the text of --help with its last newline, for a terminal that is `columns` wide.
-
-    Lines are wrapped at 60 to 100 columns; `colour` makes headings bold with escape sequences.
-    """
-    import textwrap  # suggestions do without
-
-    width = min(max(columns, _COLUMNS_MIN), _COLUMNS_MAX)
-
-    def row(left: str, right: str, left_width: int) -> list[str]:
-        first = f"  {left}  ".ljust(left_width)
-        left_out, indent = " " * len(first), " " * left_width
-        lines = textwrap.wrap(right, width, initial_indent=left_out, subsequent_indent=indent, break_on_hyphens=False)
-        return [first + lines[0][len(first) :], *lines[1:]]
-
-    def heading(title: str) -> list[str]:
-        return ["", f"\033[1m{title}\033[0m" if colour else title]
-
-    lines = [
-        "Usage: pyinit [OPTIONS] [--] COMMAND [ARG...]",
-        *textwrap.wrap("Start COMMAND, hold the daemons that come of it, and stop all of it in the end.", width),
-    ]
-    for group, title in GROUPS.items():
-        lines += heading(title)
-        if group == "about":
-            about = [invocation(option) for option in options.OPTIONS if option.group == group]
-            lines += row("   ".join(about), "show it and leave", _LEFT)
-            continue
-        for option in options.OPTIONS:
-            if option.group == group:
-                default = f" [{option.default}]" if option.default else ""
-                lines += row(invocation(option), TEXTS[option.name] + default, _LEFT)
-    lines += heading("Variables")
-    lines += textwrap.wrap(VARIABLES_TEXT, width, initial_indent="  ", subsequent_indent="  ")
-    lines += heading("Exit status")
-    for status, text in EXIT_STATUSES:
-        lines += row(status, text, _STATUS_LEFT)
-    return "\n".join(lines) + "\n"
-
-
 def text_of(action: str) -> str:
-    """Return what is shown for an option that ends the parsing: "help", "version" or "licence"."""
+    """Return what is shown for an option that ends the parsing: "help", "help-all", "version" or "licence"."""
     if action == "licence":
         return LICENCE
-    return help_text() if action == "help" else version_text()
+    if action == "version":
+        return version_text()
+    from pyinit import helptext
+
+    return helptext.help_text(everything=action == "help-all")
 
 
 def version_text() -> str:
@@ -200,6 +182,8 @@ def invocation(option: options.Option) -> str:
     """Return how an option is written: `-h, --help`, `--grace DURATION`."""
     short = f"-{option.short[0]}, " if option.short else ""
     value = f" {option.metavar}" if option.takes_value else ""
+    if option.kind == "report":
+        value = "[=" + "|".join(option.choices) + "]"
     return f"{short}--{option.name}{value}"
 
 
@@ -245,12 +229,13 @@ def bad_value(option: options.Option, text: str, label: str, reason: str) -> str
     if option.repeatable and "," in text and option.kind != "files":
         hint = f"; for several write {label} again"
     else:
-        word, candidates = text, option.choices
-        if option.kind in ("signal", "signals", "schedule"):
+        word, candidates = text, names_for(option)
+        if option.kind in _SIGNAL_KINDS:
             word = text.partition(":")[0].upper().removeprefix("SIG")
-            candidates = tuple(name for name in signames.NUMBERS if name.isalpha())
         elif option.kind in ("rlimits", "capabilities", "securebits"):
             word, candidates = _of_command(option.kind, text)
+        elif not option.choices:
+            word = text.partition("=")[0]
         near = suggest(word, candidates)
         if near and near != word:
             hint = f" (did you mean {near}?)"
@@ -267,6 +252,11 @@ def _of_command(kind: str, text: str) -> "tuple[str, tuple[str, ...]]":
         return text.upper().removeprefix("CAP_"), values.CAPABILITIES
     wrong = [name for name in text.split(",") if name not in values.SECUREBITS]
     return wrong[0] if wrong else "", tuple(values.SECUREBITS)
+
+
+def names_for(option: options.Option) -> "tuple[str, ...]":
+    """Return the names with which a value of this option can begin: for suggestions, and for completions."""
+    return option.choices or NAMES.get(option.kind, ())
 
 
 def missing_value(option: options.Option, label: str) -> str:
@@ -288,7 +278,12 @@ def unknown_option(label: str, word: str, table: "Sequence[options.Option]") -> 
 def shown(text: str) -> str:
     """Return `text` in quotes, short and printable: what is not, is written as an escape."""
     cut = text if len(text) <= _SHOWN_MAX else text[: _SHOWN_MAX - 3] + "..."
-    return "'" + "".join(map(_printable, cut)) + "'"
+    return "'" + printable(cut) + "'"
+
+
+def printable(text: str) -> str:
+    """Return `text` on one line that any terminal can show: what it cannot, is written as an escape."""
+    return "".join(map(_printable, text))
 
 
 def _printable(character: str) -> str:

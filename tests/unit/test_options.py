@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyinit import options, signames, usage, values
@@ -94,7 +94,7 @@ def test_the_table_and_the_settings_agree() -> None:
         assert len(names) == len(set(names))
     assert all(row.metavar for row in rows if row.takes_value)
     assert all(not row.metavar for row in rows if not row.takes_value)
-    assert all(bool(row.choices) == (row.kind == "choice") for row in rows)
+    assert all(bool(row.choices) == (row.kind in ("choice", "report")) for row in rows)
 
 
 FLAGS = [
@@ -403,7 +403,7 @@ def test_each_option_but_the_actions_has_a_tested_variable() -> None:
     """No option is left without a variable; what ends the parsing or stands for another option has none."""
     tested = {variable.decode() for variable, *_ in VARIABLES} | {variable.decode() for variable, *_ in WITH_OTHERS}
     assert {row.variable for row in options.OPTIONS if row.variable} == tested
-    assert {row.kind for row in options.OPTIONS if not row.variable} == {"action", "preset"}
+    assert {row.kind for row in options.OPTIONS if not row.variable} == {"action", "preset", "report"}
 
 
 @pytest.mark.parametrize("row", [row for row in options.OPTIONS if row.variable], ids=lambda row: row.name)
@@ -469,8 +469,11 @@ def test_options_end_at_the_first_operand(argv: list[str], command: list[str]) -
         (["-help"], "help"),
         (["-h"], "help"),
         (["--help"], "help"),
+        (["--help-all"], "help-all"),
         (["-V"], "version"),
         (["--version"], "version"),
+        (["--", "--help"], "help"),
+        (["--grace", "bad", "--", "--version", "--no-such-option"], "version"),
         (["-hV"], "help"),
         (["-Vh"], "version"),
         (["--help", "--no-such-option"], "help"),
@@ -486,6 +489,39 @@ def test_help_and_version_end_the_parsing(argv: list[str], action: str) -> None:
     assert settings.print_text == usage.text_of(action)
     assert (settings.print_fd, settings.exit_status) == (1, 0)
     assert settings.command == []
+
+
+@pytest.mark.parametrize(
+    ("argv", "action", "report", "command"),
+    [
+        (["--check"], "check", "text", []),
+        (["--check=text"], "check", "text", []),
+        (["--check=json"], "check", "json", []),
+        (["--check", "--grace", "60s"], "check", "text", []),
+        (["--check", "nginx", "--check=json"], "check", "text", ["nginx", "--check=json"]),
+        (["--pause", "--check"], "check", "text", []),
+        (["--dry-run", "nginx"], "dry-run", "text", ["nginx"]),
+        (["--dry-run=json", "--", "nginx"], "dry-run", "json", ["nginx"]),
+        (["--dry-run", "--pause"], "dry-run", "text", []),
+        (["--dry-run", "--check=json"], "check", "json", []),
+        (["--check=json", "--dry-run", "x"], "dry-run", "text", ["x"]),
+        (["--", "--check"], "check", "text", []),
+        (["--", "--check=json", "--grace", "60s"], "check", "json", []),
+        (["--grace", "60s", "--", "--dry-run", "--", "nginx", "-g"], "dry-run", "text", ["nginx", "-g"]),
+        (["--", "--dry-run", "--", "--check"], "dry-run", "text", ["--check"]),
+        (["--", "./--check"], "run", "", ["./--check"]),
+        (["--", "--", "--check"], "run", "", ["--", "--check"]),
+        (["true", "--check"], "run", "", ["true", "--check"]),
+    ],
+)
+def test_check_and_dry_run(argv: list[str], action: str, report: str, command: list[str]) -> None:
+    """Both start nothing and take the options beside them; an image's `pyinit --` in front of them does no harm."""
+    settings = options.parse(argv, {b"PYINIT_LOG_LEVEL": b"debug"})
+
+    assert (settings.action, settings.report, settings.command) == (action, report, command)
+    assert settings.grace_s == (60.0 if "60s" in argv else 8.0)
+    assert settings.log_level == "debug"
+    assert settings.given_as["log_level"] == ("PYINIT_LOG_LEVEL", ["debug"])
 
 
 def test_unknown_variables_come_with_the_nearest_name() -> None:
@@ -566,6 +602,7 @@ NAMES = st.one_of(
 )
 
 
+@settings(max_examples=400, deadline=None)
 @given(argv=st.lists(WORDS, max_size=8), environ=st.dictionaries(NAMES, BYTES, max_size=4))
 def test_nothing_but_a_usage_error_comes_out(argv: list[str], environ: dict[bytes, bytes]) -> None:
     """Whatever the arguments and variables are, there are settings, or one line that can be printed."""
