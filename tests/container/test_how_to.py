@@ -1,0 +1,178 @@
+"""Every command of docs/how-to is run, and prints what its page says.
+
+A page's files are written to a folder of their own, and its commands are run there, in order. They are what a reader types;
+the `docker` that they find is `how_to/docker`. What needs a program that does not answer here (`kubectl`) is not run: then
+the page has to say so.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import uuid
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import kubernetes_validate
+import pytest
+import yaml
+from check_jsonschema.builtin_schemas import get_builtin_schema
+from jsonschema import Draft7Validator  # type: ignore[import-untyped]
+
+from container.conftest import is_required
+from container.engine import BUILD_LIMIT_S, LIMIT_S, ROOT, docker
+from support import how_to
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from container.engine import Images
+
+FOLDER = ROOT / "docs" / "how-to"
+PAGES = {path.stem: how_to.page(path.read_text("utf-8")) for path in sorted(FOLDER.glob("*.md"))}
+ANSWERS = {
+    "kubectl": ["kubectl", "cluster-info"],
+    "podman": ["podman", "info"],
+    "compose": [str(ROOT / "tests" / "container" / "how_to" / "docker"), "compose", "version"],
+}
+# What no machine of ours has, so that its commands need not run; then the page says this.
+NOT_HERE = {"kubectl"}
+NOT_RUN = "**The commands of this page were not run**"
+
+# Podman beside Docker's runtime and in nobody's way: its images and containers are in a folder of the test.
+CONTAINERS_CONF = """\
+[containers]
+netns = "none"
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+"""
+STORAGE_CONF = """\
+[storage]
+driver = "vfs"
+graphroot = "{folder}/storage"
+runroot = "{folder}/run"
+"""
+KINDS_OF_KUBERNETES = "apiVersion"
+KUBERNETES = ("1.29", "1.33")
+
+
+class Reader:
+    """Somebody who follows a page: a folder with its files, and a shell."""
+
+    def __init__(self, folder: Path, page: how_to.Page) -> None:
+        self.folder = folder
+        self.label = f"pyinit-how-to={uuid.uuid4().hex}"
+        real = shutil.which("docker")
+        assert real is not None
+        (folder / "here").mkdir()
+        (folder / "podman").mkdir()
+        self._here = folder / "here"
+        self._environment = os.environ | {
+            "PATH": f"{ROOT / 'tests' / 'container' / 'how_to'}:{os.environ['PATH']}",
+            "HOW_TO_DOCKER": real,
+            "HOW_TO_LABEL": self.label,
+            "CONTAINERS_CONF": self._config("containers.conf", CONTAINERS_CONF),
+            "CONTAINERS_STORAGE_CONF": self._config("storage.conf", STORAGE_CONF.format(folder=folder / "podman")),
+            "COMPOSE_PROJECT_NAME": f"pyinit-{folder.name}",
+            "LC_ALL": "C.UTF-8",
+        }
+        for name, text in page.files.items():
+            path = self._here / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+            if text.startswith("#!"):
+                path.chmod(0o755)
+        if "compose.yaml" in page.files:
+            (self._here / "compose.override.yaml").write_text(self._override(page.files["compose.yaml"]))
+
+    def _config(self, name: str, text: str) -> str:
+        path = self.folder / "podman" / name
+        path.write_text(text)
+        return str(path)
+
+    def _override(self, text: str) -> str:
+        """Give the services of a Compose file what how_to/docker gives to `docker run` and `docker build`."""
+        key, _, value = self.label.partition("=")
+        ours = {"network_mode": "none", "labels": {key: value}}
+        services = {
+            name: ours | ({"build": {"network": "host"}} if "build" in service else {})
+            for name, service in yaml.safe_load(text)["services"].items()
+        }
+        return yaml.safe_dump({"services": services})
+
+    def follow(self, step: how_to.Step) -> None:
+        """Run commands of the page; fails where they do, or where they print something else than the page says."""
+        where = f"line {step.commands.line}"
+        try:
+            done = self._run(["sh", "-eu", "-c", step.commands.text], BUILD_LIMIT_S)
+        except subprocess.TimeoutExpired as error:
+            pytest.fail(f"{where}: {error}\n{error.stdout!r}\n{error.stderr!r}", pytrace=False)
+        if done.returncode != 0:
+            pytest.fail(f"{where}: status {done.returncode}\n{done.stdout}\n{done.stderr}", pytrace=False)
+        if step.output is not None:
+            different = how_to.difference(step.output.text, done.stdout)
+            if different:
+                pytest.fail(f"line {step.output.line}: {different}\nstandard error:\n{done.stderr}", pytrace=False)
+
+    def _run(self, command: list[str], limit_s: float) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
+            cwd=self._here,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=limit_s,
+            check=False,
+        )
+
+    def clean(self) -> None:
+        """Remove what the page's commands left behind, also where they failed half-way."""
+        left = docker("ps", "--all", "--quiet", "--filter", f"label={self.label}").split()
+        if left:
+            docker("rm", "--force", "--volumes", *left)
+        if (self.folder / "podman" / "storage").exists():
+            self._run(["podman", "pod", "rm", "--all", "--force", "--time", "0"], LIMIT_S)
+            self._run(["podman", "rm", "--all", "--force", "--time", "0"], LIMIT_S)
+            self._run(["podman", "rmi", "--all", "--force"], LIMIT_S)
+
+
+def answers(program: str) -> bool:
+    """Say whether a program that commands need is there and does its work."""
+    try:
+        environment = os.environ | {"HOW_TO_DOCKER": "docker"}
+        done = subprocess.run(
+            ANSWERS[program], env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=LIMIT_S, check=False
+        )
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
+
+
+
+
+@pytest.mark.parametrize("name", [name for name, page in PAGES.items() if page.steps])
+def test_the_commands_of_a_page(images: Images, tmp_path: Path, name: str) -> None:
+    """What a reader copies from the page works, and prints what the page says."""
+    images["pyinit"]
+    page = PAGES[name]
+    needed = {step.commands.needs for step in page.steps} - {""}
+    missing = {program for program in needed if not answers(program)}
+    said = NOT_RUN in (FOLDER / f"{name}.md").read_text("utf-8")
+    assert said == bool(needed & NOT_HERE), f"{name}.md says that its commands were not run, or has to"
+    if missing - NOT_HERE:
+        why = f"{', '.join(sorted(missing - NOT_HERE))} does not answer here"
+        if is_required():
+            pytest.fail(f"{why}; `make container-test` installs it", pytrace=False)
+        pytest.skip(why)
+    reader = Reader(tmp_path, page)
+    try:
+        for step in page.steps:
+            if step.commands.needs not in missing:
+                reader.follow(step)
+    finally:
+        reader.clean()
