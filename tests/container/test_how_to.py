@@ -1,8 +1,8 @@
 """Every command of docs/how-to is run, and prints what its page says.
 
-A page's files are written to a folder of their own, and its commands are run there, in order. They are what a reader types;
-the `docker` that they find is `how_to/docker`. What needs a program that does not answer here (`kubectl`) is not run: then
-the page has to say so.
+A page's files are written to a folder of their own, and its commands are run there, in order. They are what a reader
+types; the `docker` that they find is `how_to/docker`. What needs a program that does not answer here (`kubectl`) is not
+run: then the page has to say so.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ import os
 import shutil
 import subprocess
 import uuid
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
-import kubernetes_validate
+import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
-from check_jsonschema.builtin_schemas import get_builtin_schema
-from jsonschema import Draft7Validator  # type: ignore[import-untyped]
+from check_jsonschema.builtin_schemas import get_builtin_schema  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from container.conftest import is_required
 from container.engine import BUILD_LIMIT_S, LIMIT_S, ROOT, docker
+from pyinit import options
 from support import how_to
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from container.engine import Images
@@ -52,12 +52,22 @@ events_logger = "file"
 """
 STORAGE_CONF = """\
 [storage]
-driver = "vfs"
+driver = "overlay"
 graphroot = "{folder}/storage"
 runroot = "{folder}/run"
 """
-KINDS_OF_KUBERNETES = "apiVersion"
-KUBERNETES = ("1.29", "1.33")
+# The oldest and the newest Kubernetes that the manifests are checked for.
+KUBERNETES = ("1.29", "1.35")
+
+MANIFESTS = [
+    pytest.param(text, id=f"{stem}-{name}")
+    for stem, page in PAGES.items()
+    for name, text in page.files.items()
+    if name.endswith(".yaml") and "apiVersion:" in text
+]
+COMPOSE_FILES = [
+    pytest.param(page.files["compose.yaml"], id=stem) for stem, page in PAGES.items() if "compose.yaml" in page.files
+]
 
 
 class Reader:
@@ -146,13 +156,16 @@ def answers(program: str) -> bool:
     try:
         environment = os.environ | {"HOW_TO_DOCKER": "docker"}
         done = subprocess.run(
-            ANSWERS[program], env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=LIMIT_S, check=False
+            ANSWERS[program],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=LIMIT_S,
+            check=False,
         )
     except (FileNotFoundError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0
-
-
 
 
 @pytest.mark.parametrize("name", [name for name, page in PAGES.items() if page.steps])
@@ -176,3 +189,41 @@ def test_the_commands_of_a_page(images: Images, tmp_path: Path, name: str) -> No
                 reader.follow(step)
     finally:
         reader.clean()
+
+
+@pytest.mark.parametrize("version", KUBERNETES)
+@pytest.mark.parametrize("text", MANIFESTS)
+def test_manifests_follow_the_schema_of_kubernetes(text: str, version: str) -> None:
+    """Every object is one that this Kubernetes takes, without a key that it does not know."""
+    for manifest in yaml.safe_load_all(text):
+        assert kubernetes_validate.validate(manifest, version, strict=True) == version
+
+
+@pytest.mark.parametrize("version", KUBERNETES)
+@pytest.mark.parametrize("text", MANIFESTS)
+def test_the_schema_of_kubernetes_refuses_what_is_wrong(text: str, version: str) -> None:
+    """A key that is misspelt in a manifest is found: the check is one."""
+    manifest = next(yaml.safe_load_all(text.replace("terminationGracePeriodSeconds", "terminationGracePeriod")))
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(manifest, version, strict=True)
+
+
+@pytest.mark.parametrize("text", MANIFESTS)
+def test_the_kubelet_gives_a_stop_its_time(text: str) -> None:
+    """What the signals of a manifest and its preStop hook take is less than the time before the kubelet's SIGKILL."""
+    for manifest in yaml.safe_load_all(text):
+        spec = manifest["spec"].get("template", manifest)["spec"]
+        for container in spec.get("containers", []):
+            variables = {item["name"].encode(): item["value"].encode() for item in container.get("env", [])}
+            if b"PYINIT_STOP_SIGNAL" in variables:
+                settings = options.parse(["true"], variables)
+                hook = container.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", ["sleep", "0"])
+                assert settings.grace_s + float(hook[1]) < spec["terminationGracePeriodSeconds"]
+
+
+@pytest.mark.parametrize("text", COMPOSE_FILES)
+def test_compose_files_follow_the_published_schema(text: str) -> None:
+    """The file is one of the Compose specification, and a misspelt key of it would be found."""
+    validator = Draft202012Validator(get_builtin_schema("vendor.compose-spec"))
+    validator.validate(yaml.safe_load(text))
+    assert not validator.is_valid(yaml.safe_load(text.replace("stop_grace_period", "stop_grace")))

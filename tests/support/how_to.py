@@ -30,6 +30,7 @@ CHANGING = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z"), "<time>"),
     (re.compile(r"\[\d+\]"), "[<pid>]"),
     (re.compile(r"(?<!as )\bPID \d+"), "PID <pid>"),  # "as PID 1" is no accident
+    (re.compile(r"(ready|leaves with status \d+) after [\d.]+ s\b"), r"\1 after <seconds> s"),
     (re.compile(r"\d+\.\d+ s\b"), "<seconds> s"),
     (re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{12,64}\b"), "<id>"),
 )

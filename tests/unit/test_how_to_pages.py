@@ -65,7 +65,7 @@ def test_a_page_is_files_and_steps() -> None:
     ],
 )
 def test_no_block_goes_unseen(text: str, problem: str | None) -> None:
-    """A block that is neither written, nor run, nor compared is an error. (`sh NAME` is a script of that name.)"""
+    """A block that is neither written, nor run, nor compared is an error; `sh NAME` is a script of that name."""
     if problem is None:
         assert how_to.page(text).files == {"skip": "true\n"}
         return
@@ -83,6 +83,7 @@ def test_no_block_goes_unseen(text: str, problem: str | None) -> None:
         ("a ... d\n", "a b c d\n"),
         ("...\n", ""),
         ("2026-11-23T11:58:00.276844Z nginx[7] 0.024 s\n", "2027-01-01T00:00:00.000001Z nginx[123] 11.5 s\n"),
+        ("pyinit leaves with status 0 after 1.5 s: done\n", "pyinit leaves with status 0 after 2 s: done\n"),
         ("could not signal PID 12\n", "could not signal PID 7\n"),
         ("0123456789ab\n", "fedcba987654\n"),
     ],
