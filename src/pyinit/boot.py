@@ -12,10 +12,11 @@ import time
 from pyinit import holdon, kernel, options, spawn
 from pyinit.core.model import SIGCONT, SIGHUP
 from pyinit.procfs import Proc
-from pyinit.terminal import Terminal
+from pyinit.terminal import Terminal, let_go_of_terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyinit.child.plan import Child
     from pyinit.notify import Inbox
     from pyinit.oom import OomKills
     from pyinit.options import Settings
@@ -41,6 +42,7 @@ class Launch:
         oom: the count of OOM kills before main was one, or None.
         marked: False when orphans from elsewhere cannot be told from main's.
         inherited: what pyinit was started with.
+        child: what the options make of main, or None.
         changes: what is different in main's environment.
         home: a descriptor of main's working directory, or -1.
         pid_file: the PID file as it was found, or None.
@@ -51,6 +53,7 @@ class Launch:
     __slots__ = (
         "before",
         "changes",
+        "child",
         "home",
         "inbox",
         "inherited",
@@ -83,6 +86,7 @@ class Launch:
         self.before: list[int] = []
         self.marked = False
         self.oom: OomKills | None = None
+        self.child: Child | None = None
         self.changes: dict[bytes, bytes | None] = {}
         self.home = -1
         self.pid_file: PidFile | None = None
@@ -112,16 +116,11 @@ def _start() -> None:
     kernel.block_signals()
     inherited, signals_fd, name, arguments = _handed_over(sys.argv)
     settings = _settings(name, arguments)
-    plan = spawn.Plan(
-        own_group=settings.main_group == "own",
-        session=settings.main_session,
-        unblock_signals=settings.unblock_signals,
-    )
-    if plan.session == spawn.SESSION_OWN and spawn.let_go_of_terminal():
-        kernel.take_pending((SIGHUP, SIGCONT))  # the kernel's word to who leads a session, and nobody's wish
+    plan = _plan(settings, inherited)
     pid = posix.getpid()
     proc = Proc(pid, show_args=settings.log_args)
     launch = Launch(settings, inherited, proc, Terminal(), pid1=pid == 1)
+    launch.child = plan.child
     launch.signals_fd = signals_fd
     launch.log_fd = _open_log_file(settings)
     if settings.pdeathsig is not None:
@@ -160,10 +159,41 @@ def _start() -> None:
     _leave(status)
 
 
+def _plan(settings: Settings, inherited: spawn.Inherited) -> spawn.Plan:
+    """Return how main is started, and let go of a terminal that it is to have; leave where it cannot be as asked."""
+    plan = spawn.Plan(
+        own_group=settings.main_group == "own",
+        session=settings.main_session,
+        unblock_signals=settings.unblock_signals,
+    )
+    if settings.for_command:
+        from pyinit.child.plan import prepare
+
+        environ = dict(posix.environ)
+        if inherited.lc_ctype is None:
+            environ.pop(b"LC_CTYPE", None)
+        else:
+            environ[b"LC_CTYPE"] = inherited.lc_ctype
+        try:
+            plan.child = prepare(settings, environ)
+        except options.UsageError as error:
+            _complain(str(error), settings.error_status)
+        if plan.child.own_session is not None:
+            plan.session = spawn.SESSION_NEW if plan.child.own_session else spawn.SESSION_KEEP
+    terminal = plan.child.terminal if plan.child is not None else -1
+    if plan.session == spawn.SESSION_OWN:
+        terminal = 0
+    if terminal >= 0 and let_go_of_terminal(terminal):
+        kernel.take_pending((SIGHUP, SIGCONT))  # the kernel's word to who leads a session, and nobody's wish
+    return plan
+
+
 def _prepare_service(launch: Launch) -> None:
     """Make what tells us of the service: its environment, the notify socket, what the PID file holds so far."""
     settings = launch.settings
     launch.changes = _changes(settings, launch.inherited)
+    if launch.child is not None:
+        launch.changes.update(launch.child.changes)
     if settings.pid_file is not None:
         from pyinit.pidfile import PidFile
 

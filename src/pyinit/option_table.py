@@ -10,7 +10,13 @@ PEERS = {"tini": "tini", "docker-init": "tini", "dumb-init": "dumb-init", "catat
 
 WITHOUT_VARIABLE = ("preset", "action")
 WITHOUT_VALUE = ("switch", "preset", "action")
-REPEATABLE = ("statuses", "signals", "rewrites")
+REPEATABLE = (
+    "statuses", "signals", "rewrites", "rlimits", "descriptors", "capabilities", "variables", "files",
+)  # fmt: skip
+# Several of their values may stand together, with commas between them.
+SPLIT = ("signals", "schedule", "capabilities")
+# Their values may hold commas and spaces: in a variable each stands on a line of its own.
+ONE_A_LINE = ("variables", "files")
 
 
 class Option:
@@ -20,9 +26,9 @@ class Option:
     `kind` says how its text becomes a value: "choice", "duration", "signal", "signals", "schedule",
     "statuses", "rewrites", "path", "text", "switch" (takes no value, has a --no- form), "preset" (takes
     no value: stands for another option with the value `gives`) or "action" (takes no value, ends the
-    parsing). The last two have no variable. `group` is where --help has its line, and empty where other lines tell
-    it. `default` is text as one would write it; None is no value. Each letter of `short` is a short
-    form.
+    parsing). The last two have no variable. The kinds of the group "command" are those of `pyinit.child.values`.
+    `group` is where --help has its line, and empty where other lines tell it. `default` is text as one would write
+    it; None is no value. Each letter of `short` is a short form; a preset without a name has no other.
     """
 
     __slots__ = ("choices", "default", "gives", "group", "kind", "metavar", "name", "setting", "short")
@@ -89,10 +95,32 @@ OPTIONS = (
     Option("stop-signal", "stop_signal", "schedule", "signals", "SIG[:D]"),
     Option("rewrite", "rewrite", "rewrites", "signals", "FROM:TO", short="r"),
     Option("forward-to", "forward_to", "choice", "signals", "WHOM", "group", _TARGETS),
-    Option("group", "forward_to", "preset", "", short="g", gives="group"),
+    Option("", "forward_to", "preset", "", short="g", gives="group"),
     Option("single-child", "forward_to", "preset", "signals", short="c", gives="main"),
     Option("parent-death-signal", "pdeathsig", "signal", "signals", "SIG", short="p"),
     Option("subreaper", "subreaper", "preset", "", short="s", gives="yes"),
+    Option("user", "user", "user", "command", "USER[:GROUP]"),
+    Option("group", "group", "group", "command", "GROUP"),
+    Option("chdir", "chdir", "path", "command", "PATH"),
+    Option("umask", "umask", "umask", "command", "MODE"),
+    Option("rlimit", "rlimits", "rlimits", "command", "NAME=N[:N]"),
+    Option("nice", "nice", "nice", "command", "N"),
+    Option("oom-score-adj", "oom_score_adj", "oom", "command", "N"),
+    Option("cpu-affinity", "cpu_affinity", "cpus", "command", "LIST"),
+    Option("ioprio", "ioprio", "ioprio", "command", "CLASS[:N]"),
+    Option("env", "env", "variables", "command", "NAME=VALUE"),
+    Option("env-file", "env_files", "files", "command", "PATH"),
+    Option("clear-env", "clear_env", "switch", "command"),
+    Option("stdin", "stdin", "choice", "command", "WHAT", "inherit", ("null", "inherit")),
+    Option("close-fds", "close_fds", "switch", "command"),
+    Option("keep-fd", "keep_fds", "descriptors", "command", "N"),
+    Option("setsid", "setsid", "switch", "command"),
+    Option("tty", "tty", "path", "command", "PATH"),
+    Option("pdeathsig", "main_pdeathsig", "signal", "command", "SIG"),
+    Option("no-new-privs", "no_new_privs", "switch", "command"),
+    Option("cap-drop", "cap_drop", "capabilities", "command", "NAME"),
+    Option("cap-keep", "cap_keep", "capabilities", "command", "NAME"),
+    Option("securebits", "securebits", "securebits", "command", "NAME"),
     Option("log-format", "log_format", "choice", "log", "FORMAT", "auto", _FORMATS),
     Option("log-level", "log_level", "choice", "log", "LEVEL", "info", _LEVELS),
     Option("verbose", "log_level", "preset", "", short="v", gives="debug"),

@@ -5,7 +5,7 @@ of --help, suggestions) is in `pyinit.usage`, which is loaded only when somebody
 """
 
 from pyinit import values
-from pyinit.option_table import OPTIONS, PEERS, WITHOUT_VARIABLE, Option
+from pyinit.option_table import ONE_A_LINE, OPTIONS, PEERS, SPLIT, WITHOUT_VARIABLE, Option
 from pyinit.settings import Settings
 
 __all__ = ["OPTIONS", "PEERS", "Option", "Settings", "UsageError", "fill", "parse", "read_flags"]
@@ -115,7 +115,7 @@ def _has_rules(settings: Settings) -> bool:
     if len(schedule) > 1 or (schedule and schedule[0][1] is not None):
         return True
     given = [option for option in OPTIONS if settings.sources.get(option.setting, DEFAULT) != DEFAULT]
-    return any(option.group == "service" or option.setting == "termination_log" for option in given)
+    return any(option.group in ("service", "command") or option.setting == "termination_log" for option in given)
 
 
 def _asked_by_peers_variables(environ: "Mapping[bytes, bytes]") -> "dict[str, list[str]]":
@@ -182,7 +182,7 @@ def _long(word: str, arguments: "list[str]", options: "Sequence[Option]", given:
 def _by_name(label: str, options: "Sequence[Option]") -> "tuple[Option, bool]":
     """Return the option that `label` is the long form of, and whether it is the --no- form."""
     for option in options:
-        if label == "--" + option.name:
+        if label == "--" + option.name and option.name:
             return option, False
         if option.kind == "switch" and label == "--no-" + option.name:
             return option, True
@@ -258,6 +258,8 @@ def _own_variables(environ: "Mapping[bytes, bytes]", settings: Settings) -> "dic
 
 def _texts(option: Option, text: str) -> "list[str]":
     """Return the texts in a variable: several where the option is repeatable, else the one."""
+    if option.kind in ONE_A_LINE:
+        return [line for line in text.split("\n") if line]
     if option.repeatable:
         return text.replace(",", " ").split()
     return [text]
@@ -265,22 +267,17 @@ def _texts(option: Option, text: str) -> "list[str]":
 
 def _value(option: Option, texts: "list[str]", label: str) -> object:
     """Turn the texts of one option into its value; `label` is the flag or variable to blame."""
-    if option.kind == "statuses":
-        return frozenset([_convert(option, text, label) for text in texts])
-    if option.kind == "signals":
-        words = [word for text in texts for word in text.split(",")]
-        return frozenset([_convert(option, word, label) for word in words]) - {0}
-    if option.kind == "schedule":
-        return tuple([_convert(option, word, label) for text in texts for word in text.split(",")])
+    if option.kind in SPLIT:
+        texts = [word for text in texts for word in text.split(",")]
+    elif not option.repeatable:
+        value = _convert(option, texts[0], label) if texts else None
+        return bool(value) if option.kind == "switch" else value
+    converted = [_convert(option, text, label) for text in texts]
     if option.kind == "rewrites":
-        rewrites = {}
-        for text in texts:
-            before, after = _convert(option, text, label)
-            rewrites[before] = after
-        return rewrites
-    if option.kind == "switch":
-        return bool(texts) and _convert(option, texts[0], label)
-    return _convert(option, texts[0], label) if texts else None
+        return dict(converted)
+    if option.kind in ("statuses", "signals"):
+        return frozenset(converted) - (frozenset((0,)) if option.kind == "signals" else frozenset())
+    return tuple(converted)
 
 
 def _convert(option: Option, text: str, label: str) -> "Any":  # noqa: ANN401  # what its kind says
@@ -290,8 +287,13 @@ def _convert(option: Option, text: str, label: str) -> "Any":  # noqa: ANN401  #
             return text
         reason = "none of its values; write " + " or ".join(option.choices)
     else:
+        converters = _CONVERTERS
+        if option.kind not in converters:
+            from pyinit.child import values as child_values  # most command lines do without
+
+            converters = child_values.CONVERTERS
         try:
-            return _CONVERTERS[option.kind](text)
+            return converters[option.kind](text)
         except ValueError as error:
             reason = str(error)
     from pyinit import usage  # needed for messages only

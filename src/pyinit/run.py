@@ -156,6 +156,8 @@ def refuse(launch: Launch, error: SpawnError) -> int:
         "errno": error.errno,
         "status": error.status,
         "reason": error.reason,
+        "option": error.step.option if error.step is not None else None,
+        "value": error.step.value if error.step is not None else None,
     }
     log.report("spawn.failed", facts)
     _last_word(launch, log)
@@ -192,6 +194,8 @@ def _say_what_is_missing(launch: Launch, log: Log) -> None:
         log.report(
             "pyinit.degraded", _lack("python-prctl", kernel.backend_error(), "prctl(2) is called through ctypes")
         )
+    if launch.child is not None and launch.child.uid is not None:
+        _say_who_is_out_of_reach(launch.child.uid, log)
     if not proc.usable:
         effect = "processes have no names in the log, and only direct children are signalled at a stop"
         log.report("pyinit.degraded", _lack("/proc", "not mounted, or of another PID namespace", effect))
@@ -206,6 +210,19 @@ def _say_what_is_missing(launch: Launch, log: Log) -> None:
     if launch.pid1 and not launch.marked and proc.usable:
         effect = "orphans of docker exec and of health checks count as the service's own"
         log.report("pyinit.degraded", _lack("/proc/self/coredump_filter", "cannot be set", effect))
+
+
+def _say_who_is_out_of_reach(uid: int, log: Log) -> None:
+    from pyinit.child import capabilities
+
+    try:
+        reached = capabilities.may_signal(uid)
+    except OSError:
+        return  # no answer is no reason to warn
+    if not reached:
+        reason = f"main runs as uid {uid}, and pyinit, uid {posix.geteuid()}, has no CAP_KILL"
+        effect = "pyinit cannot stop it, nor forward signals to it: give pyinit CAP_KILL, or start it as that user"
+        log.report("pyinit.degraded", _lack("--user", reason, effect))
 
 
 def _lack(feature: str, reason: object, effect: str) -> dict[str, object]:

@@ -9,6 +9,9 @@ import posix
 
 from pyinit.core.model import NO_TERMINAL, OWN_TERMINAL, SHELL_TERMINAL
 
+_TIOCNOTTY = 0x5422
+_TIOCSCTTY = 0x540E
+
 
 class Terminal:
     """pyinit's controlling terminal, if it has one.
@@ -49,3 +52,27 @@ class Terminal:
                 posix.tcsetpgrp(self.fd, receiver)
         except OSError:
             return
+
+
+def own_terminal() -> None:
+    """Make the terminal of descriptor 0 the controlling terminal of our new session, if it is one and is free."""
+    import fcntl
+
+    try:
+        fcntl.ioctl(0, _TIOCSCTTY, 0)
+    except OSError:
+        return  # no terminal, or another session's: then there is none
+
+
+def let_go_of_terminal(fd: int) -> bool:
+    """Give up our controlling terminal, so that main's session can have it (TIOCNOTTY); False when `fd` was not that.
+
+    If we lead the session the kernel sends SIGHUP and SIGCONT to the foreground group.
+    """
+    import fcntl
+
+    try:
+        fcntl.ioctl(fd, _TIOCNOTTY)
+    except OSError:
+        return False
+    return True

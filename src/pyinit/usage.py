@@ -10,7 +10,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-GROUPS = {"life": "Life", "service": "Service", "signals": "Signals", "log": "Log", "about": "About pyinit"}
+GROUPS = {
+    "life": "Life",
+    "service": "Service",
+    "signals": "Signals",
+    "command": "The command's environment",
+    "log": "Log",
+    "about": "About pyinit",
+}
 
 # At most 55 characters with the default, so that each is one line of a terminal of 80 columns.
 TEXTS = {
@@ -31,6 +38,28 @@ TEXTS = {
     "forward-to": "who gets signals: main, group (-g), roots, tree",
     "single-child": "--forward-to main, in pyinit's own process group",
     "parent-death-signal": "comes to pyinit when its parent ends",
+    "user": "run as this user (name or number), with its groups",
+    "group": "run with this primary group (name or number)",
+    "chdir": "run in this folder",
+    "umask": "with this file mode creation mask, in octal: 027",
+    "rlimit": "set a resource limit, soft and hard; repeatable",
+    "nice": "with this nice value, -20 to 19",
+    "oom-score-adj": "with this OOM score adjustment, -1000 to 1000",
+    "cpu-affinity": "on these CPUs only: 0-3,5",
+    "ioprio": "best-effort:0 to 7, realtime:0 to 7, idle or none",
+    "env": "set a variable; NAME takes pyinit's own; repeatable",
+    "env-file": "set the variables of this file; repeatable",
+    "clear-env": "set only what the other options give",
+    "stdin": "standard input: null (/dev/null) or inherit",
+    "close-fds": "close descriptors above 2, but those of --keep-fd",
+    "keep-fd": "do not close this descriptor; repeatable",
+    "setsid": "in a session of its own; --no-setsid: in pyinit's",
+    "tty": "on this terminal, in a session of its own",
+    "pdeathsig": "the signal it gets when pyinit ends",
+    "no-new-privs": "nothing that it executes gains privileges",
+    "cap-drop": "without this capability, or all; repeatable",
+    "cap-keep": "with this capability, and no others; repeatable",
+    "securebits": "with these: noroot, noroot-locked and so on",
     "log-format": "json, console, or auto: console on a terminal",
     "log-level": "debug (-v), info, warning or error",
     "log-reaps": "tell of each process that ends, not just bad ends",
@@ -96,6 +125,22 @@ _EXAMPLES = {
     "reload-command": "'postfix reload'",
     "stop-command": "'postfix stop'",
     "grace-max": "60s",
+    "user": "www-data",
+    "group": "www-data",
+    "chdir": "/srv",
+    "umask": "027",
+    "rlimits": "NOFILE=65536",
+    "nice": "5",
+    "oom": "500",
+    "cpus": "0-3",
+    "ioprio": "best-effort:7",
+    "variables": "LANG=C.UTF-8",
+    "files": "/etc/default/nginx",
+    "descriptors": "3",
+    "tty": "/dev/tty1",
+    "pdeathsig": "TERM",
+    "capabilities": "NET_BIND_SERVICE",
+    "securebits": "noroot,noroot-locked",
 }
 
 
@@ -194,17 +239,34 @@ def _holds(whole: str, part: str) -> bool:
 def bad_value(option: options.Option, text: str, label: str, reason: str) -> str:
     """Return the message for a value that `label`, a flag or a variable, cannot have."""
     hint = ""
-    if option.repeatable and "," in text:
+    if option.kind == "variables":  # what stands behind the name may be a secret
+        name, equals, _ = text.partition("=")
+        return f"{label}: {shown(name + equals + '...' if equals else name)} is {reason}"
+    if option.repeatable and "," in text and option.kind != "files":
         hint = f"; for several write {label} again"
     else:
         word, candidates = text, option.choices
         if option.kind in ("signal", "signals", "schedule"):
             word = text.partition(":")[0].upper().removeprefix("SIG")
             candidates = tuple(name for name in signames.NUMBERS if name.isalpha())
+        elif option.kind in ("rlimits", "capabilities", "securebits"):
+            word, candidates = _of_command(option.kind, text)
         near = suggest(word, candidates)
         if near and near != word:
             hint = f" (did you mean {near}?)"
     return f"{label}: {shown(text)} is {reason}{hint}"
+
+
+def _of_command(kind: str, text: str) -> "tuple[str, tuple[str, ...]]":
+    """Return the word of a value for main's environment that may be mistyped, and the words that there are."""
+    from pyinit.child import values  # the parser has it already
+
+    if kind == "rlimits":
+        return text.partition("=")[0].upper().removeprefix("RLIMIT_"), tuple(values.RLIMITS)
+    if kind == "capabilities":
+        return text.upper().removeprefix("CAP_"), values.CAPABILITIES
+    wrong = [name for name in text.split(",") if name not in values.SECUREBITS]
+    return wrong[0] if wrong else "", tuple(values.SECUREBITS)
 
 
 def missing_value(option: options.Option, label: str) -> str:
@@ -215,7 +277,7 @@ def missing_value(option: options.Option, label: str) -> str:
 
 def unknown_option(label: str, word: str, table: "Sequence[options.Option]") -> str:
     """Return the message for an option that is not in `table`; it stands in the argument `word`."""
-    names = ["--" + option.name for option in table]
+    names = ["--" + option.name for option in table if option.name]
     names += ["--no-" + option.name for option in table if option.kind == "switch"]
     near = suggest(word, names)
     where = f" in {shown(word)}" if word != label else ""
