@@ -22,7 +22,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from container.conftest import is_required
 from container.engine import BUILD_LIMIT_S, LIMIT_S, ROOT, docker
 from pyinit import options
-from support import how_to
+from support import how_to, procs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,6 +81,7 @@ class Reader:
         (folder / "here").mkdir()
         (folder / "podman").mkdir()
         self._here = folder / "here"
+        self._children = set(procs.children(os.getpid()))
         self._environment = os.environ | {
             "PATH": f"{ROOT / 'tests' / 'container' / 'how_to'}:{os.environ['PATH']}",
             "HOW_TO_DOCKER": real,
@@ -149,6 +150,9 @@ class Reader:
             self._run(["podman", "pod", "rm", "--all", "--force", "--time", "0"], LIMIT_S)
             self._run(["podman", "rm", "--all", "--force", "--time", "0"], LIMIT_S)
             self._run(["podman", "rmi", "--all", "--force"], LIMIT_S)
+        # Podman leaves a monitor beside each container, in the background; its parent is the test by now.
+        for pid in set(procs.children(os.getpid())) - self._children:
+            os.waitpid(pid, 0)
 
 
 def answers(program: str) -> bool:
