@@ -139,7 +139,8 @@ def _speak_as_tini(launch: Launch, log: Log, effects: Effects) -> None:
 def refuse(launch: Launch, error: SpawnError) -> int:
     """Tell why main could not be started; return the status. Under a peer's name in its words, and with its status."""
     settings = launch.settings
-    if settings.persona != "pyinit":
+    step = error.step
+    if settings.persona != "pyinit" and step is None:
         from pyinit import peers_texts
 
         if error.pid:
@@ -150,19 +151,20 @@ def refuse(launch: Launch, error: SpawnError) -> int:
         log.say(text)
         log.close(LAST_FLUSH_S)
         return status
+    status = error.status if settings.persona == "pyinit" else settings.error_status
     log = _open_log(launch)
     facts: dict[str, object] = {
         "command": settings.command[0],
         "errno": error.errno,
-        "status": error.status,
+        "status": status,
         "reason": error.reason,
-        "option": error.step.option if error.step is not None else None,
-        "value": error.step.value if error.step is not None else None,
+        "option": step.option if step is not None else None,
+        "value": step.value if step is not None else None,
     }
     log.report("spawn.failed", facts)
     _last_word(launch, log)
     log.close(LAST_FLUSH_S)
-    return error.status
+    return status
 
 
 def _open_log(launch: Launch) -> Log:

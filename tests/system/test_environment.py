@@ -557,3 +557,37 @@ def test_commands_run_as_main_does(pyinit: Start) -> None:
     assert run.one(COMMAND_ENDED)["process.exit.code"] == 0
     lines = [record["pyinit.command.output"] for record in run.of(COMMAND_OUTPUT)]
     assert lines == ["54321", "54321", "/usr", "0077", "3", "77", "5 /", "9"]
+
+
+@ROOTS
+def test_without_python_prctl(pyinit: Start, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What python-prctl does, the C library does where that cannot be imported; the log says so."""
+    need_root()
+    script = workdir / "pyinit"
+    site = Path(runs.pyinit_command()).parent / "python"
+    code = 'import sys; del sys.argv[0]; sys.modules["prctl"] = None; from pyinit.boot import main; main()'
+    script.write_text(f"#!/bin/sh\nexec {site} -IB -Xutf8 -c '{code}' \"$@\"\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(runs, "pyinit_command", lambda: str(script))
+    options = ["--no-new-privs", "--cap-keep", "KILL,CHOWN", "--user", "54321", "--pdeathsig", "USR1"]
+    run = pyinit(program("report"), options=[*options, "--securebits", "noroot,no-cap-ambient-raise"])
+    assert run.finish() == 0
+    said = json.loads(run.out.lines[0])
+    assert (said["securebits"], said["no_new_privs"], said["death_signal"], said["uid"]) == (1 | 64, 1, 10, 54321)
+    assert run.one(DEGRADED, pyinit__feature="python-prctl")
+    with held(pyinit, options) as (_, now, _):
+        assert capabilities(now.status["CapBnd"]) == capabilities(now.status["CapEff"]) == {CHOWN, KILL}
+
+
+@pytest.mark.modes(PLAIN_USER)
+def test_under_another_name(pyinit: Start, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variables count under a peer's name as well; what cannot be had is told, with the status of that peer."""
+    link = workdir / "tini"
+    link.symlink_to(runs.pyinit_command())
+    monkeypatch.setattr(runs, "pyinit_command", lambda: str(link))
+    run = pyinit(program("report"), log_options=[], extra_env={"PYINIT_UMASK": "012"}, json_log=False)
+    assert run.finish() == 0
+    assert json.loads(run.out.lines[0])["umask"] == 0o012
+    run = pyinit(program("report"), log_options=[], extra_env={"PYINIT_NICE": "-5"}, json_log=False)
+    assert run.finish() == 1
+    assert json.loads(run.log.lines[0])["pyinit.option"] == "PYINIT_NICE"
