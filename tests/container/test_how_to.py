@@ -8,6 +8,7 @@ run: then the page has to say so.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import uuid
@@ -82,6 +83,10 @@ class Reader:
         (folder / "podman").mkdir()
         self._here = folder / "here"
         self._children = set(procs.children(os.getpid()))
+        # A page that fails half-way leaves its volume behind; whose it is, its name says.
+        text = "".join(step.commands.text for step in page.steps)
+        there = docker("volume", "ls", "--quiet").split()
+        self._volumes = {name for name in re.findall(r"--volume ([\w-]+):", text) if name not in there}
         self._environment = os.environ | {
             "PATH": f"{ROOT / 'tests' / 'container' / 'how_to'}:{os.environ['PATH']}",
             "HOW_TO_DOCKER": real,
@@ -146,6 +151,8 @@ class Reader:
         left = docker("ps", "--all", "--quiet", "--filter", f"label={self.label}").split()
         if left:
             docker("rm", "--force", "--volumes", *left)
+        if self._volumes:
+            docker("volume", "rm", "--force", *self._volumes)
         if (self.folder / "podman" / "storage").exists():
             self._run(["podman", "pod", "rm", "--all", "--force", "--time", "0"], LIMIT_S)
             self._run(["podman", "rm", "--all", "--force", "--time", "0"], LIMIT_S)
