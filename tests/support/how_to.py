@@ -110,9 +110,10 @@ def difference(expected: str, actual: str) -> str | None:
 
 
 def stable(text: str) -> str:
-    """Return a text with what changes from run to run replaced, and without blanks at the ends of lines."""
+    """Return a text with what changes from run to run replaced, and one blank for several, none at the end of a line."""
     for changing, instead in CHANGING:
         text = changing.sub(instead, text)
+    text = re.sub(r"[ \t]+", " ", text)
     return "".join(f"{line.rstrip()}\n" for line in text.strip("\n").splitlines())
 
 

@@ -78,6 +78,7 @@ def test_no_block_goes_unseen(text: str, problem: str | None) -> None:
     [
         ("a\n", "a\n"),
         ("a\n", "a  \n\n"),
+        ("a    b\n", "a\tb\n"),
         ("a\n...\nd\n", "a\nb\nc\nd\n"),
         ("a\n...\nd\n", "a\nd\n"),
         ("a ... d\n", "a b c d\n"),
