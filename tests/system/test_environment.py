@@ -19,6 +19,7 @@ from support import procs
 from support import run as runs
 from support.needs import cannot
 from support.outside import capabilities, look
+from support.person import CTRL_C, Person
 from support.programs import program
 from support.run import (
     COMMAND_ENDED,
@@ -457,6 +458,21 @@ def test_terminal(pyinit: Start, terminal: tuple[int, str]) -> None:
     assert run.finish() == 128 + signal.SIGINT
 
 
+@pytest.mark.parametrize("pid1", [False, True], ids=["subreaper", "pid1"])
+def test_own_terminal(pid1: bool) -> None:  # noqa: FBT001  # a column of the table
+    """Pyinit lets go of its own terminal, so that main leads a session there and has its keys."""
+    if pid1 and (reason := runs.why_not(PID1)):
+        cannot(f"mode {PID1}: {reason}")
+    line = "trap 'echo it is $((6 * 7)); exit 3' INT; read word </dev/tty && echo got $word; read word"
+    words = [runs.pyinit_command(), "--tty", "/dev/tty", "--log-level=error", "--", "/bin/sh", "-c", line]
+    with Person(words, runs.plain_environment(), pid1=pid1) as person:
+        person.type("hello\n")
+        person.see("got hello")
+        person.type(CTRL_C)
+        person.see("it is 42")
+        assert person.status() == 3
+
+
 @pytest.mark.modes(SUBREAPER)
 def test_terminal_of_somebody_else(pyinit: Start, terminal: tuple[int, str]) -> None:
     """A terminal that another session has is not taken away from it."""
@@ -557,6 +573,20 @@ def test_commands_run_as_main_does(pyinit: Start) -> None:
     assert run.one(COMMAND_ENDED)["process.exit.code"] == 0
     lines = [record["pyinit.command.output"] for record in run.of(COMMAND_OUTPUT)]
     assert lines == ["54321", "54321", "/usr", "0077", "3", "77", "5 /", "9"]
+
+
+@ROOTS
+def test_command_that_cannot_have_it(pyinit: Start, workdir: Path) -> None:
+    """Where an option fails for a command that did not fail for main, the command says so, and the signals come."""
+    folder = workdir / "here"
+    folder.mkdir()
+    run = pyinit(*SERVICE, options=["--chdir", str(folder), "--stop-command", "kill $MAINPID"])
+    run.out.wait("ready")
+    run.wait_for(STARTED)
+    folder.rmdir()
+    assert run.stop() == 0
+    assert run.one(COMMAND_ENDED)["process.exit.code"] == 125
+    assert run.one(COMMAND_OUTPUT)["pyinit.command.output"] == f"--chdir {folder}: No such file or directory"
 
 
 @ROOTS

@@ -166,6 +166,7 @@ class Run:
             changes={},
             inherited=None,
             home=-1,
+            child=None,
         )
 
     def close(self) -> None:
