@@ -110,7 +110,7 @@ def difference(expected: str, actual: str) -> str | None:
 
 
 def stable(text: str) -> str:
-    """Return a text with what changes from run to run replaced, and one blank for several, none at the end of a line."""
+    """Return a text with what changes from run to run replaced, and with one blank for any number of them."""
     for changing, instead in CHANGING:
         text = changing.sub(instead, text)
     text = re.sub(r"[ \t]+", " ", text)
