@@ -56,6 +56,7 @@ image: ## build the container image, pyinit
 
 .PHONY: container-test
 container-test: install image ## build the image and run the tests in real containers (any engine that answers as docker)
+	@scripts/how-to-tools
 	$(pytest) tests/container tests/daemons $(ARGS)
 
 .PHONY: test-all-pythons
