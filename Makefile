@@ -31,7 +31,7 @@ demo: install ## show what pyinit does with a real self-daemonizing program (WAY
 	@$(python) -m scripts.demo --way $(WAY)
 
 .PHONY: test
-test: install ## set up, build the wheel, install it, run all tests that need no container engine
+test: install test-tools ## set up, build the wheel, install it, run all tests that need no container engine
 	$(python) -m coverage run -m pytest $(no_skips) tests/unit $(ARGS)
 	$(pytest) tests --ignore=tests/unit --ignore=tests/container --ignore=tests/daemons $(ARGS)
 	$(python) -m coverage report
@@ -56,6 +56,7 @@ image: ## build the container image, pyinit
 
 .PHONY: container-test
 container-test: install image ## build the image and run the tests in real containers (any engine that answers as docker)
+	@scripts/how-to-tools
 	$(pytest) tests/container tests/daemons $(ARGS)
 
 .PHONY: test-all-pythons
@@ -65,6 +66,10 @@ test-all-pythons: install ## unit and system tests with every further Python (3.
 .PHONY: setup
 setup: # called by the others
 	@scripts/setup
+
+.PHONY: test-tools
+test-tools: # called by the others
+	@scripts/test-tools
 
 .PHONY: install
 install: setup # called by the others

@@ -1,4 +1,4 @@
-"""Builds the launcher into the wheel: hatchling calls this."""
+"""Builds the launcher, the man page and the completions of shells into the wheel: hatchling calls this."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,13 @@ HELP = "pyinit's launcher is C: a C compiler is needed to build it (Debian, Ubun
 
 
 class LauncherHook(BuildHookInterface):  # type: ignore[type-arg]  # hatchling's own generic is not needed
-    """Compile launcher/pyinit.c and put it into the wheel's scripts, beside pyinit-main, by both its names.
+    """Compile launcher/pyinit.c into the wheel's scripts, beside pyinit-main, by both its names; make what goes below share/.
 
-    A wheel has no links, so that there are two of it.
+    A wheel has no links, so that there are two of the launcher.
     """
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile; raises SystemExit when there is no compiler or it fails."""
+        """Compile and write; raises SystemExit when there is no compiler or it fails."""
         del version
         here = Path(self.root) / "launcher"
         target = Path(self.directory) / "launcher" / "pyinit"
@@ -40,5 +41,10 @@ class LauncherHook(BuildHookInterface):  # type: ignore[type-arg]  # hatchling's
         build_data["tag"] = f"py3-none-{platform}"
         control = target.with_name("pyinitctl")
         shutil.copy(target, control)
+        # In a process of its own: what this one has imported, pyinit perhaps too, is no business of the documents.
+        share = target.parent / "documents"
+        subprocess.run([sys.executable, "-IB", str(here / "documents.py"), str(share)], check=True)
+        files = [path for path in sorted(share.rglob("*")) if path.is_file()]
+        build_data["shared_data"] = {str(path): path.relative_to(share).as_posix() for path in files}
         scripts = {str(target): "pyinit", str(control): "pyinitctl", str(here / "pyinit-main"): "pyinit-main"}
         build_data["shared_scripts"] = scripts

@@ -26,6 +26,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -105,6 +106,16 @@ static int become(char *state, char *locale, int argc, char **argv)
     return fail("cannot start the interpreter", python);
 }
 
+/* Take the lowest free descriptor, for something that takes in nothing: where there is no /dev, the end of a pipe. */
+static int hold_place(void)
+{
+    int ends[2];
+
+    if (open("/dev/null", O_RDWR) >= 0)
+        return 1;
+    return pipe(ends) == 0 && close(ends[1]) == 0;
+}
+
 int main(int argc, char **argv)
 {
     unsigned long long all = ~0ULL, mask = 0, ignored = 0;
@@ -132,12 +143,18 @@ int main(int argc, char **argv)
     signal(SIGCHLD, SIG_DFL);
 
     /* Nothing of ours may land on a number that the command expects to be closed: hold the place. */
-    for (fd = 0; fd <= 2; fd++)
-        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF) {
-            if (open("/dev/null", O_RDWR) < 0 && open("/", O_PATH) < 0)
+    for (fd = 0; fd <= 2; fd++) {
+        struct stat status = {0};
+
+        if (fstat(fd, &status) < 0 && errno == EBADF) {
+            if (!hold_place())
                 return FAILED;
             closed |= 1 << fd;
+        } else if (S_ISDIR(status.st_mode)) { /* the interpreter would say a page about it, and leave with 1 */
+            dprintf(2, "pyinit: descriptor %d is a folder. Give a file, a pipe or /dev/null instead.\n", fd);
+            return FAILED;
         }
+    }
 
     /* The interpreter needs a few, and says a page about it when it does not get them. */
     for (fd = 0; fd < NEEDED; fd++)

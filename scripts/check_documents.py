@@ -104,12 +104,14 @@ def check_options(page: Path) -> list[str]:
     shown = HELP.findall(page.read_text("utf-8"))
     if not shown:
         return []
-    command = [str(Path(sys.executable).with_name("pyinit")), "--help"]
+    command = str(Path(sys.executable).with_name("pyinit"))
     environment = os.environ | {"COLUMNS": "80"}
-    said = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
-    return [
-        f"{page.relative_to(ROOT)}: the options are not those of pyinit --help" for text in shown if text not in said
+    said = [
+        subprocess.run([command, option], env=environment, check=True, capture_output=True, text=True).stdout
+        for option in ("--help", "--help-all")
     ]
+    wrong = [text for text in shown if not any(text in whole for whole in said)]
+    return [f"{page.relative_to(ROOT)}: the options are not those of pyinit --help or --help-all" for _ in wrong]
 
 
 def check_command_lines(path: Path) -> list[str]:

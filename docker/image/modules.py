@@ -84,6 +84,25 @@ ORPHAN = ("sh", "-c", "(setsid true &); sleep 0.3")
 # Sends pyinit a signal, and ends when it comes back as SIGHUP.
 HUNG_UP = ("sh", "-c", "trap 'exit 4' HUP; kill -USR1 $PPID; while :; do sleep 0.1; done")
 
+# What main can be: each of these imports something of its own. The build runs as root, in a container.
+FOR_MAIN = (
+    ("--user=daemon", "--group=1", "--chdir=/", "--umask=027"),
+    ("--user=1000:1000", "--cap-keep=CHOWN", "--securebits=noroot"),
+    ("--cap-drop=all", "--no-new-privs", "--pdeathsig=TERM"),
+    ("--rlimit=CORE=0", "--nice=1", "--ioprio=idle", "--cpu-affinity=0", "--oom-score-adj=500"),
+    ("--env=A=1", "--env-file=/etc/os-release", "--clear-env", "--env=PATH"),
+    ("--stdin=null", "--close-fds", "--setsid"),
+)
+WRONG_FOR_MAIN = (
+    ("--user=nobdy",),
+    ("--rlimit=NOFLE=1",),
+    ("--cap-drop=NET_RW",),
+    ("--securebits=norot",),
+    ("--chdir=/no/such/folder",),
+    ("--env-file=/no/such/file",),
+    ("--cap-drop=all", "--cap-keep=all"),
+)
+
 RUNS = (
     Run(("--", "true")),
     Run(("--log-level=debug", "--log-args", "--log-reaps", "--", *DAEMON), 3),
@@ -97,6 +116,17 @@ RUNS = (
     Run(("--grace=200ms", "--", *DEAF), 137),
     Run(("--stop-signal=QUIT", "--", "sh", "-c", "kill -TERM $PPID; sleep 9"), 131),
     Run(("--help",)),
+    Run(("--help-all",)),
+    Run(("--check",)),
+    Run(("--check", "--grace=60s"), terminal=True),
+    Run(("--check=json", "--log-file=/dev/null", "--", "true"), variables=(("PYINIT_GRASE", "3"),)),
+    Run(("--check", "--log-file=/no/such/folder/log"), 1),
+    Run(("--check",), hidden=("prctl", "structlog")),
+    Run(("--", "--check")),
+    Run(("--dry-run", "--notify", "--stop-signal=QUIT:1s,TERM", "--", "true")),
+    Run(("--dry-run=json", "--pause")),
+    Run(("--dry-run", "--", "no-such-command"), 127),
+    Run(("--dry-run", "--log-file=/no/such/folder/log", "--", "true"), 125),
     Run(("--version",)),
     Run(("-h",), terminal=True),
     Run((), 125),
@@ -129,6 +159,11 @@ RUNS = (
     Run(("--restart-delay=1s", "--", "true"), 125),
     Run(("--stop-signal=QUIT,TERM", "--", "true"), 125),
     Run(("--clean-pid-file", "--", "true"), 125),
+    *(Run((*options, "--", "true")) for options in FOR_MAIN),
+    *(Run((*options, "--", "true"), hidden=("prctl",)) for options in FOR_MAIN),
+    *(Run((*options, "--", "true"), 125) for options in WRONG_FOR_MAIN),
+    Run(("--nice=1", "--stop-command=kill $MAINPID", "--", "sh", "-c", "kill -TERM $PPID; sleep 9"), 143),
+    Run(("--tty=/dev/stderr", "--log-file=/dev/null", "--", "true"), terminal=True),
     *(Run(("true",), name=name) for name in ("tini", "docker-init", "dumb-init", "catatonit")),
     *(Run(("-h",), name=name) for name in ("tini", "dumb-init", "catatonit")),
     *(Run((option,), name=name) for name, option in (("tini", "--version"), ("dumb-init", "-V"), ("catatonit", "-V"))),

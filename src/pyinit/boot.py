@@ -12,12 +12,13 @@ import time
 from pyinit import holdon, kernel, options, spawn
 from pyinit.core.model import SIGCONT, SIGHUP
 from pyinit.procfs import Proc
-from pyinit.terminal import Terminal
+from pyinit.terminal import Terminal, let_go_of_terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyinit.child.plan import Child
     from pyinit.core.model import Process
     from pyinit.notify import Inbox
     from pyinit.oom import OomKills
@@ -45,6 +46,7 @@ class Launch:
         oom: the count of OOM kills before main was one, or None.
         marked: False when orphans from elsewhere cannot be told from main's.
         inherited: what pyinit was started with.
+        child: what the options make of main, or None.
         changes: what is different in main's environment.
         home: a descriptor of main's working directory, or -1.
         pid_file: the PID file as it was found, or None.
@@ -56,6 +58,7 @@ class Launch:
     __slots__ = (
         "before",
         "changes",
+        "child",
         "command",
         "home",
         "inbox",
@@ -100,6 +103,7 @@ class Launch:
         self.before: list[int] = []
         self.marked = False
         self.oom: OomKills | None = None
+        self.child: Child | None = None
         self.changes: dict[bytes, bytes | None] = {}
         self.home = -1
         self.pid_file: PidFile | None = None
@@ -141,17 +145,12 @@ def _start() -> None:
     """Start main and hold it; does not return."""
     kernel.block_signals()
     inherited, signals_fd, name, arguments = _handed_over(sys.argv)
-    settings = _settings(name, arguments)
-    plan = spawn.Plan(
-        own_group=settings.main_group == "own",
-        session=settings.main_session,
-        unblock_signals=settings.unblock_signals,
-    )
-    if plan.session == spawn.SESSION_OWN and spawn.let_go_of_terminal():
-        kernel.take_pending((SIGHUP, SIGCONT))  # the kernel's word to who leads a session, and nobody's wish
+    settings = _settings(name, arguments, inherited, launcher=signals_fd >= 0)
+    plan = _plan(settings, inherited)
     pid = posix.getpid()
     proc = Proc(pid, show_args=settings.log_args)
     launch = Launch(settings, inherited, plan, proc, Terminal(), pid1=pid == 1)
+    launch.child = plan.child
     launch.signals_fd = signals_fd
     launch.log_fd = _open_log_file(settings)
     if settings.pdeathsig is not None:
@@ -187,10 +186,45 @@ def _start() -> None:
     _leave(status)
 
 
+def _plan(settings: Settings, inherited: spawn.Inherited) -> spawn.Plan:
+    """Return how main is started, and let go of a terminal that it is to have; leave where it cannot be as asked."""
+    plan = spawn.Plan(
+        own_group=settings.main_group == "own",
+        session=settings.main_session,
+        unblock_signals=settings.unblock_signals,
+    )
+    plan.child = _child(settings, inherited)
+    if plan.child is not None and plan.child.own_session is not None:
+        plan.session = spawn.SESSION_NEW if plan.child.own_session else spawn.SESSION_KEEP
+    terminal = plan.child.terminal if plan.child is not None else -1
+    if plan.session == spawn.SESSION_OWN:
+        terminal = 0
+    if terminal >= 0 and let_go_of_terminal(terminal):
+        kernel.take_pending((SIGHUP, SIGCONT))  # the kernel's word to who leads a session, and nobody's wish
+    return plan
+
+
+def _child(settings: Settings, inherited: spawn.Inherited) -> Child | None:
+    """Return what the options make of main, or None where none is given; leave where it cannot be as asked."""
+    if not settings.for_command:
+        return None
+    from pyinit.child.plan import prepare
+
+    environ = dict(posix.environ)
+    if inherited.lc_ctype is None:
+        environ.pop(b"LC_CTYPE", None)
+    else:
+        environ[b"LC_CTYPE"] = inherited.lc_ctype
+    try:
+        return prepare(settings, environ)
+    except options.UsageError as error:
+        _complain(str(error), settings.error_status)
+
+
 def _prepare_service(launch: Launch) -> None:
     """Make what tells us of the service: its environment, the notify socket, what the PID file holds so far."""
     settings = launch.settings
-    launch.changes = _changes(settings, launch.inherited)
+    launch.changes = _changes(settings, launch.inherited, launch.child)
     if settings.pid_file is not None:
         from pyinit.pidfile import PidFile
 
@@ -210,7 +244,7 @@ def _prepare_service(launch: Launch) -> None:
         _open_file("--termination-log", settings.termination_log, settings.error_status, keep=False)
 
 
-def _settings(name: str, arguments: list[str]) -> Settings:
+def _settings(name: str, arguments: list[str], inherited: spawn.Inherited, *, launcher: bool) -> Settings:
     """Read the command line as the program that we are called by does; leave where there is nothing to run."""
     try:
         if name.rpartition("/")[2] in options.PEERS:
@@ -224,6 +258,13 @@ def _settings(name: str, arguments: list[str]) -> Settings:
     if settings.action == "print":
         _write(settings.print_fd, settings.print_text)
         _leave(settings.exit_status)
+    if settings.action != "run":
+        from pyinit import reports  # --check, --dry-run
+
+        changes = _changes(settings, inherited, _child(settings, inherited))
+        text, status = reports.made(settings, inherited, changes, launcher=launcher)
+        _write(1, text)
+        _leave(status)
     return settings
 
 
@@ -266,11 +307,13 @@ def _looked_up() -> spawn.Inherited:
     return spawn.Inherited(mask=0, ignored=ignored, closed=closed, lc_ctype=posix.environ.get(b"LC_CTYPE"))
 
 
-def _changes(settings: Settings, inherited: spawn.Inherited) -> dict[bytes, bytes | None]:
+def _changes(settings: Settings, inherited: spawn.Inherited, child: Child | None) -> dict[bytes, bytes | None]:
     """Return what is different in main's environment: our own variables go, LC_CTYPE is what it was (PEP 538)."""
     changes: dict[bytes, bytes | None] = dict.fromkeys(settings.own_variables)
     if posix.environ.get(b"LC_CTYPE") != inherited.lc_ctype:
         changes[b"LC_CTYPE"] = inherited.lc_ctype
+    if child is not None:
+        changes.update(child.changes)
     return changes
 
 
@@ -294,12 +337,17 @@ def _open_file(option: str, path: str, status: int, *, keep: bool = True) -> int
         fd = posix.open(path, flags, 0o640)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        shown = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        _complain(f"{option} {shown}: {why}. Name a file that can be written, or leave the option out.", status)
+        _complain(file_problem(option, path, why), status)
     if keep:
         return fd
     posix.close(fd)
     return -1
+
+
+def file_problem(option: str, path: str, why: str) -> str:
+    """Return the complaint about a file that cannot be opened to write to it."""
+    shown = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return f"{option} {shown}: {why}. Name a file that can be written, or leave the option out."
 
 
 def _become_subreaper(settings: Settings) -> None:

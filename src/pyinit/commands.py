@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pyinit.child.plan import Child
     from pyinit.core.actions import RunCommand
     from pyinit.log import Log
     from pyinit.sources import Sources
@@ -31,9 +32,10 @@ _NOT_ITS_OWN = (b"LISTEN_FDS", b"LISTEN_FDNAMES", b"LISTEN_PID", b"LISTEN_PIDFDI
 
 
 class Runner:
-    """Starts commands as main was started: in its environment and its working directory, with its signals.
+    """Starts commands as main was started: in its environment and its working directory, as its user, with its signals.
 
-    `home` is a descriptor of that directory, or -1 where pyinit could not open it.
+    `home` is a descriptor of that directory, or -1 where pyinit could not open it; `child` is what the options make of
+    main.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  # all that a command gets
@@ -44,7 +46,9 @@ class Runner:
         home: int,
         log: Log,
         sources: Sources,
+        child: Child | None = None,
     ) -> None:
+        self._child = child
         self._texts = texts
         self._changes = changes
         self._inherited = inherited
@@ -80,6 +84,8 @@ class Runner:
 
     def _become(self, action: RunCommand, output: int) -> None:
         """In the child: turn into the command. Does not return."""
+        at = None
+        status = spawn.NOT_FOUND
         try:
             posix.setsid()
             if self._home >= 0:
@@ -87,14 +93,23 @@ class Runner:
             posix.dup2(posix.open("/dev/null", posix.O_RDONLY), 0)
             posix.dup2(output, 1)
             posix.dup2(output, 2)
-            spawn.change_environment({**self._changes, **dict.fromkeys(_NOT_ITS_OWN), **_variables(action)})
+            child = self._child
+            for at in child.command_steps if child is not None else ():
+                at.call()
+            at = None
             spawn.restore_signals(self._inherited, self._inherited.mask)
+            changes = {**dict.fromkeys(_NOT_ITS_OWN), **self._changes, **_variables(action)}
+            _, execute = spawn.change_environment(changes, clear=child is not None and child.clear)
             text = self._texts[action.kind].encode("utf-8", "surrogateescape")
-            posix.execv(_SHELL, [_SHELL, b"-c", text])
+            execute(_SHELL, [_SHELL, b"-c", text])
         except OSError as error:
-            posix.write(output, b"/bin/sh: %s\n" % posix.strerror(error.errno or 0).encode())
+            what = "/bin/sh"
+            if at is not None:
+                what = f"{at.option} {at.value}"
+                status = spawn.NOT_STARTED
+            posix.write(output, f"{what}: {posix.strerror(error.errno or 0)}\n".encode("utf-8", "backslashreplace"))
         finally:
-            posix._exit(spawn.NOT_FOUND)  # noqa: SLF001  # in a forked child nothing else is right
+            posix._exit(status)  # noqa: SLF001  # in a forked child nothing else is right
 
 
 def _variables(action: RunCommand) -> dict[bytes, bytes | None]:
@@ -139,10 +154,13 @@ class _Output:
             return False
         except OSError:
             data = b""
-        *lines, rest = (self._line + data).split(b"\n")
-        for line in lines:
-            self._tell(line)
-        self._line = rest[:_LINE_MAX]
+        if self._told >= _LINES_MAX:
+            self._line = b""  # nothing more is told: to look for lines would cost more than to write them
+        else:
+            *lines, rest = (self._line + data).split(b"\n")
+            for line in lines:
+                self._tell(line)
+            self._line = rest[:_LINE_MAX]
         if not data:
             if self._line:
                 self._tell(self._line)

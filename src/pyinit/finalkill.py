@@ -17,7 +17,8 @@ BURST_S = 0.01
 # then somebody does not die of SIGKILL, and the ends of the others are told.
 HOLD_S = 0.3
 HOLD_LIMIT_S = 5.0
-# And at most so many: without a limit on processes, chains that fork for ever would fill the machine.
+# And at most so many beside those that were there at first: without a limit on processes, chains that fork for ever
+# would fill the machine.
 HELD = 4096
 
 
@@ -35,7 +36,11 @@ class FinalKill:
     def __init__(self, proc: Proc) -> None:
         self._proc = proc
         self._killed: set[int] = set()
+        self._denied: set[int] = set()
         self._dying: list[int] = []
+        self._from_start = True
+        self._came_later = 0
+        self._over = False
         self.came = False
         self._until = 0.0
         self._limit = 0.0
@@ -45,20 +50,30 @@ class FinalKill:
 
         Returns those that may not be signalled (EPERM), and whether anything has changed since the last call: somebody
         came, or died. A process that forks and ends to get away lives for a tenth of a millisecond; a look and a kill
-        are quicker. Where they are not, because there is no list of children, a look is made when all are dead.
+        are quicker: only who has come since the last look is looked at, and the youngest, who may still live, is killed
+        first. Where they are not, because there is no list of children, a look is made when all are dead.
         """
         denied: list[int] = []
+        if self._over and kernel.anyone_dead():
+            return denied, False
         begun = time.monotonic()
         changed = self._bury()
         self.came = False
         while self._proc.lists_children or not self._dying or begun >= self._until:
-            new = [pid for pid in self._proc.children() if pid not in self._killed]
+            listed = self._proc.newcomers(from_start=self._from_start)
+            self._from_start = False
+            new = [pid for pid in reversed(listed) if pid not in self._killed]
             if not new:
+                # Who lives below us hangs below a living child of ours, or has come to us when that child died. Where
+                # there is no list of children a look can miss who came while it was made.
+                self._over = self._proc.lists_children and not self._dying and not self._denied
                 break
             self.came = changed = True
             for pid in new:
                 (denied if kernel.send(pid, SIGKILL) == kernel.DENIED else self._dying).append(pid)
+            self._came_later += len(new) if self._killed else 0
             self._killed.update(new)
+            self._denied.update(denied)
             if time.monotonic() > begun + BURST_S:
                 break
         now = time.monotonic()
@@ -77,9 +92,10 @@ class FinalKill:
     @property
     def holds_the_dead(self) -> bool:
         """True while nothing must be reaped."""
-        wanted = (self.came or self._dying) and len(self._killed) < HELD
+        wanted = (self.came or self._dying) and self._came_later < HELD
         return bool(wanted) and time.monotonic() < self._until
 
     def reaped(self, pid: int) -> None:
         """Forget a number: it may mean somebody else now."""
         self._killed.discard(pid)
+        self._from_start = True

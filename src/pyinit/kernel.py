@@ -219,16 +219,16 @@ def _sent(call: object, target: int, signo: int) -> str:
 
 def become_subreaper() -> None:
     """Have every orphan below come to this process (PR_SET_CHILD_SUBREAPER, prctl(2)). Raises OSError."""
-    backend = _backend()
+    backend = prctl_backend()
     if backend is not None:
         backend.set_child_subreaper(1)
     else:
-        _libc_prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        libc_prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def is_subreaper() -> bool:
     """Say whether this process is a subreaper already (PR_GET_CHILD_SUBREAPER, prctl(2))."""
-    backend = _backend()
+    backend = prctl_backend()
     try:
         return backend is not None and bool(backend.get_child_subreaper())
     except OSError:
@@ -237,11 +237,11 @@ def is_subreaper() -> bool:
 
 def set_pdeathsig(signo: int) -> None:
     """Have the kernel send this process a signal when its parent ends (PR_SET_PDEATHSIG, prctl(2)). Raises OSError."""
-    backend = _backend()
+    backend = prctl_backend()
     if backend is not None:
         backend.set_pdeathsig(signo)
     else:
-        _libc_prctl(_PR_SET_PDEATHSIG, signo)
+        libc_prctl(_PR_SET_PDEATHSIG, signo)
 
 
 def take_pending(signals: Iterable[int]) -> None:
@@ -252,11 +252,11 @@ def take_pending(signals: Iterable[int]) -> None:
 
 def set_name(name: str) -> None:
     """Set the name that ps shows (PR_SET_NAME: 15 bytes are kept). Raises OSError."""
-    backend = _backend()
+    backend = prctl_backend()
     if backend is not None:
         backend.set_name(name)
     else:
-        _libc_prctl(_PR_SET_NAME, name.encode()[:15])
+        libc_prctl(_PR_SET_NAME, name.encode()[:15])
 
 
 class _Backend:
@@ -266,7 +266,7 @@ class _Backend:
     error: str | None = None
 
 
-def _backend() -> Any:  # noqa: ANN401  # a module without types
+def prctl_backend() -> Any:  # noqa: ANN401  # a module without types
     """Return python-prctl, or None where it cannot be imported.
 
     Its 1.8.1 raises NameError when it was built against newer kernel headers, and ImportError without libcap.
@@ -286,15 +286,18 @@ def backend_error() -> str | None:
     return _Backend.error
 
 
-def _libc_prctl(option: int, value: int | bytes) -> None:
+def libc_prctl(option: int, value: int | bytes, more: int = 0) -> int:
+    """Call prctl(2) through the C library: what python-prctl does not offer, or cannot do here. Raises OSError."""
     import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)
     argument = ctypes.c_char_p(value) if isinstance(value, bytes) else ctypes.c_ulong(value)
     zero = ctypes.c_ulong(0)
-    if libc.prctl(ctypes.c_int(option), argument, zero, zero, zero) != 0:
+    result: int = libc.prctl(ctypes.c_int(option), argument, ctypes.c_ulong(more), zero, zero)
+    if result < 0:
         errno = ctypes.get_errno()
         raise OSError(errno, posix.strerror(errno))
+    return result
 
 
 def open_signalfd(signals: Iterable[int]) -> int:

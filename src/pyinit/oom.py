@@ -24,6 +24,11 @@ class OomKills:
                 self._path, self._seen = path, count
                 break
 
+    @property
+    def counts(self) -> bool:
+        """Whether there is such a counter."""
+        return self._path is not None
+
     def happened(self) -> bool:
         """Say whether there was one more kill since this was last asked; each is told once."""
         count = None if self._path is None else _count(self._path)

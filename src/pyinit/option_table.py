@@ -8,9 +8,15 @@ VARIABLE_PREFIX = "PYINIT_"
 # The names under which pyinit takes another program's place (`pyinit.peers`), and that program.
 PEERS = {"tini": "tini", "docker-init": "tini", "dumb-init": "dumb-init", "catatonit": "catatonit"}
 
-WITHOUT_VARIABLE = ("preset", "action")
-WITHOUT_VALUE = ("switch", "preset", "action")
-REPEATABLE = ("statuses", "signals", "rewrites")
+WITHOUT_VARIABLE = ("preset", "action", "report")
+WITHOUT_VALUE = ("switch", "preset", "action", "report")
+REPEATABLE = (
+    "statuses", "signals", "rewrites", "rlimits", "descriptors", "capabilities", "variables", "files",
+)  # fmt: skip
+# Several of their values may stand together, with commas between them.
+SPLIT = ("signals", "schedule", "capabilities")
+# Their values may hold commas and spaces: in a variable each stands on a line of its own.
+ONE_A_LINE = ("variables", "files")
 
 
 class Option:
@@ -19,10 +25,11 @@ class Option:
     `name` is the long option without dashes, `setting` the attribute of Settings that it sets.
     `kind` says how its text becomes a value: "choice", "duration", "limit", "signal", "signals", "schedule",
     "statuses", "rewrites", "path", "text", "switch" (takes no value, has a --no- form), "preset" (takes
-    no value: stands for another option with the value `gives`) or "action" (takes no value, ends the
-    parsing). The last two have no variable. `group` is where --help has its line, and empty where other lines tell
-    it. `default` is text as one would write it; None is no value. Each letter of `short` is a short
-    form.
+    no value: stands for another option with the value `gives`), "action" (takes no value, ends the
+    parsing) or "report" (starts nothing and tells something, in the form that may stand behind a `=`).
+    The last three have no variable. The kinds of the group "command" are those of `pyinit.child.values`.
+    `group` is where --help has its line, and empty where other lines tell it. `default` is text as one would write
+    it; None is no value. Each letter of `short` is a short form; a preset without a name has no other.
     """
 
     __slots__ = ("choices", "default", "gives", "group", "kind", "metavar", "name", "setting", "short")
@@ -73,6 +80,7 @@ _TARGETS = ("main", "group", "roots", "tree")
 _FORMATS = ("auto", "json", "console")
 _RESTARTS = ("no", "on-failure", "always")
 _LEVELS = ("debug", "info", "warning", "error")
+_REPORTS = ("text", "json")
 
 OPTIONS = (
     Option("until", "until", "choice", "life", "END", "service", _ENDS),
@@ -81,8 +89,8 @@ OPTIONS = (
     Option("pause", "pause", "switch", "life", short="P"),
     Option("restart", "restart", "choice", "life", "WHEN", "no", _RESTARTS),
     Option("restart-limit", "restart_limit", "limit", "life", "N/D", "5/5m"),
-    Option("restart-delay", "restart_delay_s", "duration", "", "D", "1s"),
-    Option("restart-delay-max", "restart_delay_max_s", "duration", "", "D", "60s"),
+    Option("restart-delay", "restart_delay_s", "duration", "life", "D", "1s"),
+    Option("restart-delay-max", "restart_delay_max_s", "duration", "life", "D", "60s"),
     Option("control", "control", "switch", "life", default="yes"),
     Option("pid-file", "pid_file", "path", "service", "PATH"),
     Option("pid-file-timeout", "pid_file_timeout_s", "duration", "service", "D", "60s"),
@@ -95,10 +103,32 @@ OPTIONS = (
     Option("stop-signal", "stop_signal", "schedule", "signals", "SIG[:D]"),
     Option("rewrite", "rewrite", "rewrites", "signals", "FROM:TO", short="r"),
     Option("forward-to", "forward_to", "choice", "signals", "WHOM", "group", _TARGETS),
-    Option("group", "forward_to", "preset", "", short="g", gives="group"),
+    Option("", "forward_to", "preset", "", short="g", gives="group"),
     Option("single-child", "forward_to", "preset", "signals", short="c", gives="main"),
     Option("parent-death-signal", "pdeathsig", "signal", "signals", "SIG", short="p"),
     Option("subreaper", "subreaper", "preset", "", short="s", gives="yes"),
+    Option("user", "user", "user", "command", "USER[:GROUP]"),
+    Option("group", "group", "group", "command", "GROUP"),
+    Option("chdir", "chdir", "path", "command", "PATH"),
+    Option("umask", "umask", "umask", "command", "MODE"),
+    Option("rlimit", "rlimits", "rlimits", "command", "NAME=N[:N]"),
+    Option("nice", "nice", "nice", "command", "N"),
+    Option("oom-score-adj", "oom_score_adj", "oom", "command", "N"),
+    Option("cpu-affinity", "cpu_affinity", "cpus", "command", "LIST"),
+    Option("ioprio", "ioprio", "ioprio", "command", "CLASS[:N]"),
+    Option("env", "env", "variables", "command", "NAME=VALUE"),
+    Option("env-file", "env_files", "files", "command", "PATH"),
+    Option("clear-env", "clear_env", "switch", "command"),
+    Option("stdin", "stdin", "choice", "command", "WHAT", "inherit", ("null", "inherit")),
+    Option("close-fds", "close_fds", "switch", "command"),
+    Option("keep-fd", "keep_fds", "descriptors", "command", "N"),
+    Option("setsid", "setsid", "switch", "command"),
+    Option("tty", "tty", "path", "command", "PATH"),
+    Option("pdeathsig", "main_pdeathsig", "signal", "command", "SIG"),
+    Option("no-new-privs", "no_new_privs", "switch", "command"),
+    Option("cap-drop", "cap_drop", "capabilities", "command", "NAME"),
+    Option("cap-keep", "cap_keep", "capabilities", "command", "NAME"),
+    Option("securebits", "securebits", "securebits", "command", "NAME"),
     Option("log-format", "log_format", "choice", "log", "FORMAT", "auto", _FORMATS),
     Option("log-level", "log_level", "choice", "log", "LEVEL", "info", _LEVELS),
     Option("verbose", "log_level", "preset", "", short="v", gives="debug"),
@@ -107,6 +137,9 @@ OPTIONS = (
     Option("log-file", "log_file", "path", "log", "PATH"),
     Option("log-schema", "log_schema", "choice", "log", "SCHEMA", "otel", ("otel", "ecs")),
     Option("termination-log", "termination_log", "path", "log", "PATH"),
+    Option("check", "report", "report", "about", default="text", choices=_REPORTS),
+    Option("dry-run", "report", "report", "about", default="text", choices=_REPORTS),
+    Option("help-all", "action", "action", "about"),
     Option("help", "action", "action", "about", short="h"),
     Option("version", "action", "action", "about", short="V"),
     Option("licence", "action", "action", "about", short="lL"),

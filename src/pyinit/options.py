@@ -5,7 +5,7 @@ of --help, suggestions) is in `pyinit.usage`, which is loaded only when somebody
 """
 
 from pyinit import values
-from pyinit.option_table import OPTIONS, PEERS, WITHOUT_VARIABLE, Option
+from pyinit.option_table import ONE_A_LINE, OPTIONS, PEERS, SPLIT, WITHOUT_VARIABLE, Option
 from pyinit.settings import Settings
 
 __all__ = ["OPTIONS", "PEERS", "Option", "Settings", "UsageError", "fill", "parse", "read_flags"]
@@ -21,7 +21,9 @@ FLAG = "flag"
 VARIABLE = "variable"
 DEFAULT = "default"
 
-# Options with rules that have another group than "service".
+CHECK = "check"
+
+# Options with rules that have another group than "service" and "command".
 _WITH_RULES = ("restart", "restart_limit", "restart_delay_s", "restart_delay_max_s", "termination_log")
 
 _INT = 2
@@ -47,6 +49,8 @@ def parse(argv: "list[str]", environ: "Mapping[bytes, bytes]") -> Settings:
     UsageError, and nothing else, for what is wrong.
     """
     given, operands = read_flags(argv)
+    if operands and operands[0].startswith("--"):
+        given, operands = _behind_the_dashes(argv, given, operands)
     action = given.get("action")
     if action is not None:
         from pyinit import usage  # needed for texts only
@@ -54,9 +58,13 @@ def parse(argv: "list[str]", environ: "Mapping[bytes, bytes]") -> Settings:
         return Settings("print", usage.text_of(action[1]))
     settings = Settings()
     fill(settings, given, environ, _asked_by_peers_variables(environ), {})
+    if "report" in given:
+        _read_report(settings, *given["report"])
     if settings.pause:
         if operands:
             raise UsageError("--pause runs no command; leave out --pause, or the command")
+        return settings
+    if settings.action == CHECK and not operands:
         return settings
     if not operands or not operands[0]:
         what = "the command is empty" if operands else "no command given"
@@ -64,6 +72,27 @@ def parse(argv: "list[str]", environ: "Mapping[bytes, bytes]") -> Settings:
         raise UsageError(message)
     settings.command = operands
     return settings
+
+
+def _behind_the_dashes(
+    argv: "list[str]", given: "dict[str, list[str]]", operands: "list[str]"
+) -> "tuple[dict[str, list[str]], list[str]]":
+    """Read on where the command would be one of our own options that start nothing.
+
+    `docker run IMAGE --check` comes as `pyinit -- --check`, and no program is called that. What follows it is a command
+    line of pyinit's own again.
+    """
+    name = operands[0].partition("=")[0]
+    if any(option.group == "about" and name == "--" + option.name for option in OPTIONS):
+        return read_flags([*argv[: len(argv) - len(operands) - 1], *operands])
+    return given, operands
+
+
+def _read_report(settings: Settings, label: str, text: str) -> None:
+    """Take in `--check` or `--dry-run`, whichever came last."""
+    option = next(option for option in OPTIONS if label == "--" + option.name)
+    settings.action = option.name
+    settings.report = _convert(option, text, label)
 
 
 def fill(
@@ -98,7 +127,8 @@ def fill(
             source = VARIABLE
             label, *texts = asked[option.setting]
         settings.sources[option.setting] = source
-        setattr(settings, option.setting, _value(option, texts, label))
+        settings.given_as[option.setting] = (label, texts)
+        setattr(settings, option.setting, value_of(option, texts, label))
         if option.setting == "forward_to" and label in _SINGLE_CHILD:
             settings.main_group = "same"
             settings.main_session = "keep"
@@ -118,7 +148,7 @@ def _has_rules(settings: Settings) -> bool:
     if len(schedule) > 1 or (schedule and schedule[0][1] is not None):
         return True
     given = [option for option in OPTIONS if settings.sources.get(option.setting, DEFAULT) != DEFAULT]
-    return any(option.group == "service" or option.setting in _WITH_RULES for option in given)
+    return any(option.group in ("service", "command") or option.setting in _WITH_RULES for option in given)
 
 
 def _asked_by_peers_variables(environ: "Mapping[bytes, bytes]") -> "dict[str, list[str]]":
@@ -174,6 +204,9 @@ def _long(word: str, arguments: "list[str]", options: "Sequence[Option]", given:
     if option.takes_value:
         _give(given, option, label, text if equals else _following(option, label, arguments))
         return False
+    if option.kind == "report":
+        _give(given, option, label, text if equals else option.choices[0])
+        return False
     if equals:
         other = f" or --no-{option.name}" if option.kind == "switch" and not negative else ""
         message = f"{label} takes no value; write {label}{other}"
@@ -185,7 +218,7 @@ def _long(word: str, arguments: "list[str]", options: "Sequence[Option]", given:
 def _by_name(label: str, options: "Sequence[Option]") -> "tuple[Option, bool]":
     """Return the option that `label` is the long form of, and whether it is the --no- form."""
     for option in options:
-        if label == "--" + option.name:
+        if label == "--" + option.name and option.name:
             return option, False
         if option.kind == "switch" and label == "--no-" + option.name:
             return option, True
@@ -261,29 +294,26 @@ def _own_variables(environ: "Mapping[bytes, bytes]", settings: Settings) -> "dic
 
 def _texts(option: Option, text: str) -> "list[str]":
     """Return the texts in a variable: several where the option is repeatable, else the one."""
+    if option.kind in ONE_A_LINE:
+        return [line for line in text.split("\n") if line]
     if option.repeatable:
         return text.replace(",", " ").split()
     return [text]
 
 
-def _value(option: Option, texts: "list[str]", label: str) -> object:
+def value_of(option: Option, texts: "list[str]", label: str = "") -> object:
     """Turn the texts of one option into its value; `label` is the flag or variable to blame."""
-    if option.kind == "statuses":
-        return frozenset([_convert(option, text, label) for text in texts])
-    if option.kind == "signals":
-        words = [word for text in texts for word in text.split(",")]
-        return frozenset([_convert(option, word, label) for word in words]) - {0}
-    if option.kind == "schedule":
-        return tuple([_convert(option, word, label) for text in texts for word in text.split(",")])
+    if option.kind in SPLIT:
+        texts = [word for text in texts for word in text.split(",")]
+    elif not option.repeatable:
+        value = _convert(option, texts[0], label) if texts else None
+        return bool(value) if option.kind == "switch" else value
+    converted = [_convert(option, text, label) for text in texts]
     if option.kind == "rewrites":
-        rewrites = {}
-        for text in texts:
-            before, after = _convert(option, text, label)
-            rewrites[before] = after
-        return rewrites
-    if option.kind == "switch":
-        return bool(texts) and _convert(option, texts[0], label)
-    return _convert(option, texts[0], label) if texts else None
+        return dict(converted)
+    if option.kind in ("statuses", "signals"):
+        return frozenset(converted) - (frozenset((0,)) if option.kind == "signals" else frozenset())
+    return tuple(converted)
 
 
 def _convert(option: Option, text: str, label: str) -> "Any":  # noqa: ANN401  # what its kind says
@@ -293,8 +323,13 @@ def _convert(option: Option, text: str, label: str) -> "Any":  # noqa: ANN401  #
             return text
         reason = "none of its values; write " + " or ".join(option.choices)
     else:
+        converters = _CONVERTERS
+        if option.kind not in converters:
+            from pyinit.child import values as child_values  # most command lines do without
+
+            converters = child_values.CONVERTERS
         try:
-            return _CONVERTERS[option.kind](text)
+            return converters[option.kind](text)
         except ValueError as error:
             reason = str(error)
     from pyinit import usage  # needed for messages only

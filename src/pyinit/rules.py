@@ -18,6 +18,7 @@ _HUP = 1
 
 # What does nothing without the other one, and what it needs.
 _NEEDS = (
+    ("keep_fds", "close_fds"),
     ("clean_pid_file", "pid_file"),
     ("pid_file_timeout_s", "pid_file"),
     ("grace_max_s", "notify"),
@@ -34,7 +35,7 @@ def apply(settings: "Settings") -> None:
     Raises UsageError with what is wrong and what to write instead.
     """
     if settings.pause:
-        for setting in _NOT_IN_A_PAUSE:
+        for setting in (*_NOT_IN_A_PAUSE, *[option.setting for option in OPTIONS if option.group == "command"]):
             if _asked(settings, setting):
                 message = f"--pause runs no command; leave out {_written(settings, setting)}"
                 raise UsageError(message)
@@ -49,6 +50,8 @@ def apply(settings: "Settings") -> None:
         message = f"{command} runs at SIGHUP, but {stop_on} makes that ask for a stop; leave out one of them"
         raise UsageError(message)
     _restarts(settings)
+    if settings.for_command:
+        _agree(settings)
     _add_up(settings)
     if settings.grace_max_s is not None and settings.grace_max_s < settings.grace_s:
         written = _written(settings, "grace_max_s")
@@ -75,6 +78,30 @@ def _restarts(settings: "Settings") -> None:
             message = f"{longest} is less than the {_s(settings.restart_delay_s)} of {first}; write that or more"
             raise UsageError(message)
         settings.restart_delay_max_s = settings.restart_delay_s
+
+
+def _agree(settings: "Settings") -> None:
+    """Check what the options for main's environment say together."""
+    if settings.sources["setsid"] != DEFAULT and not settings.setsid and settings.tty is not None:
+        written = "--no-setsid" if settings.sources["setsid"] == FLAG else "PYINIT_SETSID"
+        message = f"{_written(settings, 'tty')} takes a session of its own; leave out {written}, or the terminal"
+        raise UsageError(message)
+    if settings.main_group == "same" and (settings.tty is not None or settings.setsid):
+        written = _written(settings, "tty" if settings.tty is not None else "setsid")
+        message = f"{written} takes a session of its own; leave out -c (--single-child), or {written}"
+        raise UsageError(message)
+    if settings.tty is not None and settings.sources["stdin"] != DEFAULT:
+        written = _written(settings, "stdin")
+        message = f"{_written(settings, 'tty')} is main's standard input; leave out {written}, or the terminal"
+        raise UsageError(message)
+    both = set(settings.cap_drop) & set(settings.cap_keep)
+    if both:
+        from pyinit.child import values as child_values  # there already: it has read these
+
+        names = [child_values.capability_name(number) for number in sorted(both)]
+        drop, keep = _written(settings, "cap_drop"), _written(settings, "cap_keep")
+        message = f"{drop} and {keep} both name {', '.join(names)}; leave it out in one of them"
+        raise UsageError(message)
 
 
 def _add_up(settings: "Settings") -> None:
@@ -124,8 +151,9 @@ def _absolute(settings: "Settings", setting: str) -> "str | None":
 
 
 def _asked(settings: "Settings", setting: str) -> bool:
-    """Tell whether somebody asked for it: given, and not as a no."""
-    return settings.sources[setting] != DEFAULT and getattr(settings, setting) is not False
+    """Tell whether somebody asked for it: given, and not as a no, nor as what is so anyway."""
+    value = getattr(settings, setting)
+    return settings.sources[setting] != DEFAULT and value is not False and value != "inherit"
 
 
 def _written(settings: "Settings", setting: str, source: str = "") -> str:

@@ -69,8 +69,13 @@ def run(launch: Launch) -> int:
     log = _open_log(launch)
     effects = Effects(machine, proc, log, launch.terminal)
     effects.oom = launch.oom
-    if settings.persona == "tini":
-        _speak_as_tini(launch, log, effects)
+    _warn_as_tini(launch, log)
+    if settings.persona == "tini" and settings.log_reaps:
+        from functools import partial
+
+        from pyinit import peers_texts
+
+        effects.tell_reaped = partial(peers_texts.reaped, posix.getpid())
     effects.identity = {
         "pid": posix.getpid(),
         "version": __version__,
@@ -163,23 +168,20 @@ def _is_empty(path: str) -> bool:
         return False
 
 
-def _speak_as_tini(launch: Launch, log: Log, effects: Effects) -> None:
-    """Say what tini says besides its own log: that it cannot reap, and with -w what it reaps."""
-    from functools import partial
-
-    from pyinit import peers_texts
-
+def _warn_as_tini(launch: Launch, log: Log) -> None:
+    """Say what tini says before all else: that it cannot reap, where it cannot."""
     settings = launch.settings
-    if not launch.pid1 and not settings.subreaper and settings.verbosity:
+    if settings.persona == "tini" and settings.verbosity and not launch.pid1 and not settings.subreaper:
+        from pyinit import peers_texts
+
         log.say(peers_texts.no_reaper(posix.getpid()))
-    if settings.log_reaps:
-        effects.tell_reaped = partial(peers_texts.reaped, posix.getpid())
 
 
 def refuse(launch: Launch, error: SpawnError) -> int:
     """Tell why main could not be started; return the status. Under a peer's name in its words, and with its status."""
     settings = launch.settings
-    if settings.persona != "pyinit":
+    step = error.step
+    if settings.persona != "pyinit" and step is None:
         from pyinit import peers_texts
 
         if error.pid:
@@ -187,20 +189,24 @@ def refuse(launch: Launch, error: SpawnError) -> int:
         else:
             status, text = peers_texts.fork_failure(settings, error.errno, posix.getpid())
         log = _open_log(launch)
+        _warn_as_tini(launch, log)
         log.say(text)
         log.close(LAST_FLUSH_S)
         return status
+    status = error.status if settings.persona == "pyinit" else settings.error_status
     log = _open_log(launch)
     facts: dict[str, object] = {
         "command": settings.command[0],
         "errno": error.errno,
-        "status": error.status,
+        "status": status,
         "reason": error.reason,
+        "option": step.option if step is not None else None,
+        "value": step.value if step is not None else None,
     }
     log.report("spawn.failed", facts)
     _last_word(launch, log)
     log.close(LAST_FLUSH_S)
-    return error.status
+    return status
 
 
 def _open_log(launch: Launch) -> Log:
@@ -232,6 +238,8 @@ def _say_what_is_missing(launch: Launch, log: Log) -> None:
         log.report(
             "pyinit.degraded", _lack("python-prctl", kernel.backend_error(), "prctl(2) is called through ctypes")
         )
+    if launch.child is not None and launch.child.uid is not None:
+        _say_who_is_out_of_reach(launch.child.uid, log)
     if not proc.usable:
         effect = "processes have no names in the log, and only direct children are signalled at a stop"
         log.report("pyinit.degraded", _lack("/proc", "not mounted, or of another PID namespace", effect))
@@ -248,6 +256,19 @@ def _say_what_is_missing(launch: Launch, log: Log) -> None:
         log.report("pyinit.degraded", _lack("/proc/self/coredump_filter", "cannot be set", effect))
 
 
+def _say_who_is_out_of_reach(uid: int, log: Log) -> None:
+    from pyinit.child import capabilities
+
+    try:
+        reached = capabilities.may_signal(uid)
+    except OSError:
+        return  # no answer is no reason to warn
+    if not reached:
+        reason = f"main runs as uid {uid}, and pyinit, uid {posix.geteuid()}, has no CAP_KILL"
+        effect = "pyinit cannot stop it, nor forward signals to it: give pyinit CAP_KILL, or start it as that user"
+        log.report("pyinit.degraded", _lack("--user", reason, effect))
+
+
 def _lack(feature: str, reason: object, effect: str) -> dict[str, object]:
     return {"feature": feature, "reason": str(reason), "effect": effect}
 
@@ -261,6 +282,8 @@ def _let_go(launch: Launch) -> None:
     keep = {launch.signals_fd, launch.log_fd, launch.proc.fd, launch.terminal.fd}
     if again or launch.settings.stop_command or launch.settings.reload_command:
         keep.add(launch.home)
+    if again and launch.child is not None:
+        keep.update(launch.child.held)
     if launch.inbox is not None:
         keep.add(launch.inbox.fd)
     try:

@@ -9,11 +9,14 @@ import _signal
 import posix
 
 from pyinit import kernel
+from pyinit.terminal import own_terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from pyinit.child.plan import Child
+    from pyinit.child.step import Step
     from pyinit.terminal import Terminal
 
 _ENOEXEC = 8
@@ -33,10 +36,8 @@ _SHELL = b"/bin/sh"
 
 SESSION_AUTO = "auto"
 SESSION_OWN = "own"
+SESSION_NEW = "new"
 SESSION_KEEP = "keep"
-
-_TIOCNOTTY = 0x5422
-_TIOCSCTTY = 0x540E
 
 NOT_STARTED = 125
 NOT_EXECUTABLE = 126
@@ -62,12 +63,14 @@ class Inherited:
 class SpawnError(Exception):
     """Main could not be started.
 
-    `status` is 125, 126 or 127, `errno` says why, `reason` says it to people, `pid` is the child's or 0.
+    `status` is 125, 126 or 127, `errno` says why, `reason` says it to people, `pid` is the child's or 0; `step` is the
+    one that has failed, where an option asked for too much.
     """
 
-    def __init__(self, status: int, errno: int, reason: str) -> None:
+    def __init__(self, status: int, errno: int, reason: str, step: Step | None = None) -> None:
         super().__init__(reason)
         self.pid = 0
+        self.step = step
         self.status = status
         self.errno = errno
         self.reason = reason
@@ -78,12 +81,13 @@ class Plan:
 
     Attributes:
         own_group: False: main stays in pyinit's process group and session.
-        session: SESSION_AUTO: a session of its own where there is no controlling terminal; SESSION_OWN: always, and the
-            terminal of descriptor 0 becomes its own; SESSION_KEEP: never.
+        session: SESSION_AUTO: a session of its own where there is no controlling terminal; SESSION_NEW: always;
+            SESSION_OWN: always, and the terminal of descriptor 0 becomes its own; SESSION_KEEP: never.
         unblock_signals: True: main starts with no signal blocked, whatever pyinit was started with.
+        child: what else the options ask for, or None.
     """
 
-    __slots__ = ("own_group", "session", "unblock_signals")
+    __slots__ = ("child", "own_group", "session", "unblock_signals")
 
     def __init__(
         self,
@@ -91,7 +95,9 @@ class Plan:
         own_group: bool = True,
         session: str = SESSION_AUTO,
         unblock_signals: bool = False,
+        child: Child | None = None,
     ) -> None:
+        self.child = child
         self.own_group = own_group
         self.session = session
         self.unblock_signals = unblock_signals
@@ -113,7 +119,7 @@ def spawn(  # noqa: PLR0913, PLR0917  # all that main is made of
     is called as soon as the new process is there, while that turns into the command.
 
     Returns its PID. Raises SpawnError: 127 when it is not found, 126 when it is found and cannot be executed, 125
-    when there can be no new process (fork(2): EAGAIN, ENOMEM).
+    when there can be no new process (fork(2): EAGAIN, ENOMEM), or when it cannot be as the options want it.
     """
     told, tell = posix.pipe2(posix.O_CLOEXEC)
     try:
@@ -132,12 +138,16 @@ def spawn(  # noqa: PLR0913, PLR0917  # all that main is made of
         except OSError:
             pass  # EACCES: it has done so itself, and is past its exec; ESRCH: it has ended already
         terminal.give(pid)
-    said = posix.read(told, 16)
+    said = posix.read(told, 32)
     posix.close(told)
     if said:
         posix.waitpid(pid, 0)
         terminal.take_back(pid)
-        failure = _failure(command[0], int(said))
+        errno, at = map(int, said.split())
+        if at < 0 or plan.child is None:
+            failure = _failure(command[0], errno, executed=True)
+        else:
+            failure = _refused(plan.child.steps[at], errno)
         failure.pid = pid
         raise failure
     return pid
@@ -165,18 +175,21 @@ def _shares_session(terminal: Terminal, plan: Plan) -> bool:
     return plan.own_group and (plan.session == SESSION_KEEP or (plan.session == SESSION_AUTO and terminal.fd >= 0))
 
 
-def _candidates(name: bytes) -> Iterator[bytes]:
-    """Yield the paths that a name may stand for, as execvp(3) looks for it."""
+def _candidates(name: bytes, path: bytes) -> Iterator[bytes]:
+    """Yield the paths that a name may stand for, as execvp(3) looks for it in these folders."""
     if b"/" in name:
         yield name
         return
-    for folder in posix.environ.get(b"PATH", _DEFAULT_PATH).split(b":"):
+    for folder in path.split(b":"):
         yield (folder or b".") + b"/" + name
 
 
-def _failure(name: bytes, errno: int) -> SpawnError:
+def _failure(name: bytes, errno: int, *, executed: bool = False) -> SpawnError:
+    """Say why there is no process, or, where it was `executed`, why that has failed."""
     text = name.decode("utf-8", "backslashreplace")
     why = posix.strerror(errno)
+    if executed and errno == kernel.EAGAIN:  # what setuid(2) lets pass and counts here, execve(2)
+        return SpawnError(NOT_STARTED, errno, f"its user has more processes than the limit NPROC allows ({why})")
     if errno in {kernel.EAGAIN, kernel.ENOMEM}:
         return SpawnError(NOT_STARTED, errno, f"no new process can be made ({why})")
     if errno in _NOT_HERE:
@@ -185,20 +198,26 @@ def _failure(name: bytes, errno: int) -> SpawnError:
     return SpawnError(NOT_EXECUTABLE, errno, f"{text} cannot be executed ({why})")
 
 
-def _try_each(command: Sequence[bytes], execute: Callable[[bytes, list[bytes]], object]) -> None:
+def _refused(step: Step, errno: int) -> SpawnError:
+    from pyinit.child import failures  # needed for a message only
+
+    return SpawnError(NOT_STARTED, errno, failures.tell(step, errno), step)
+
+
+def try_each(command: Sequence[bytes], path: bytes, execute: Callable[[bytes, list[bytes]], object]) -> None:
     """Execute the command at the first place where it is, as execvp(3) does.
 
     A file in no format that the kernel knows is a script for /bin/sh. Raises SpawnError.
     """
     errno = _ENOENT
-    for path in _candidates(command[0]):
+    for place in _candidates(command[0], path):
         try:
-            execute(path, list(command))
+            execute(place, list(command))
         except OSError as error:
             failed = error.errno or _ENOENT
         if failed == _ENOEXEC:
             try:
-                execute(_SHELL, [_SHELL, path, *command[1:]])
+                execute(_SHELL, [_SHELL, place, *command[1:]])
             except OSError as error:
                 raise _failure(command[0], error.errno or _ENOENT) from None
         if failed != _EACCES and failed not in _NOT_HERE:
@@ -218,74 +237,90 @@ def _become(  # noqa: PLR0913, PLR0917  # all that main is made of
     tell: int,
 ) -> None:
     """In the child: turn into the command, or say errno through the pipe. Does not return."""
+    progress = _Progress()
     errno = _ENOENT
     try:
-        if _shares_session(terminal, plan):
-            posix.setpgid(0, 0)
-            terminal.give(posix.getpid())
-        elif plan.own_group:
-            posix.setsid()
-            if plan.session == SESSION_OWN:
-                _own_terminal()
+        _enter_session(terminal, plan)
         if home >= 0:
             posix.fchdir(home)
-        change_environment(changes)
+        if plan.child is not None:
+            progress.take(plan.child.steps)
         restore_signals(inherited, 0 if plan.unblock_signals else inherited.mask)
         for fd in range(3):
-            if inherited.closed >> fd & 1:
+            if inherited.closed >> fd & 1 and not (plan.child is not None and plan.child.replaced >> fd & 1):
                 posix.close(fd)
-        _try_each(command, posix.execv)
+        path, execute = change_environment(changes, clear=plan.child is not None and plan.child.clear)
+        try_each(command, path, execute)
     except SpawnError as error:
         errno = error.errno
     except OSError as error:
         errno = error.errno or _ENOENT
+    except MemoryError:
+        errno = kernel.ENOMEM  # a limit that not even this fits in
     finally:
         try:
-            posix.write(tell, b"%d" % errno)
+            posix.write(tell, b"%d %d" % (errno, progress.at))
         finally:
             posix._exit(NOT_STARTED)  # noqa: SLF001  # in a forked child nothing else is right
 
 
-def _own_terminal() -> None:
-    """Make the terminal of descriptor 0 the controlling terminal of our new session, if it is one and is free."""
-    import fcntl
-
-    try:
-        fcntl.ioctl(0, _TIOCSCTTY, 0)
-    except OSError:
-        return  # no terminal, or another session's: then there is none
-
-
-def let_go_of_terminal() -> bool:
-    """Give up our controlling terminal, so that main's session can have it (TIOCNOTTY); False when there was none.
-
-    If we lead the session the kernel sends SIGHUP and SIGCONT to the foreground group.
-    """
-    import fcntl
-
-    try:
-        fcntl.ioctl(0, _TIOCNOTTY)
-    except OSError:
-        return False
-    return True
+def _enter_session(terminal: Terminal, plan: Plan) -> None:
+    """Make the process group and the session that main is to have."""
+    if _shares_session(terminal, plan):
+        posix.setpgid(0, 0)
+        terminal.give(posix.getpid())
+    elif plan.own_group:
+        posix.setsid()
+        if plan.session == SESSION_OWN:
+            own_terminal()
 
 
-def change_environment(changes: Mapping[bytes, bytes | None]) -> None:
-    """Make the environment of this process main's.
+class _Progress:
+    """The number of the step that is being taken; -1 before the first one and behind the last one."""
+
+    __slots__ = ("at",)
+
+    def __init__(self) -> None:
+        self.at = -1
+
+    def take(self, steps: Sequence[Step]) -> None:
+        """Take all steps. Raises OSError."""
+        for self.at, step in enumerate(steps):
+            step.call()
+        self.at = -1
+
+
+def search_path(changes: Mapping[bytes, bytes | None], *, clear: bool = False) -> bytes:
+    """Return the PATH of main's environment, in which the command is looked for."""
+    found = changes.get(b"PATH", None if clear else posix.environ.get(b"PATH"))
+    return _DEFAULT_PATH if found is None else found
+
+
+def change_environment(
+    changes: Mapping[bytes, bytes | None], *, clear: bool = False
+) -> tuple[bytes, Callable[[bytes, list[bytes]], object]]:
+    """Make the environment of this process main's; return its PATH, and what executes a file in that environment.
 
     Descriptors that were passed to us are main's now, so LISTEN_PID becomes its PID (sd_listen_fds(3)), and so does
-    WATCHDOG_PID (sd_watchdog_enabled(3)).
+    WATCHDOG_PID (sd_watchdog_enabled(3)). With `clear` there is nothing in it but what the changes set.
     """
+    present = {} if clear else posix.environ
+    changes = dict(changes)
+    for name in (b"LISTEN_PID", b"WATCHDOG_PID"):
+        if changes.get(name, present.get(name)) == b"%d" % posix.getppid():
+            changes[name] = b"%d" % posix.getpid()
+            if name == b"LISTEN_PID":
+                changes[b"LISTEN_PIDFDID"] = None  # it names the same process by another number
+    path = search_path(changes, clear=clear)
+    if clear:
+        fresh = {name: value for name, value in changes.items() if value is not None}
+        return path, lambda file, words: posix.execve(file, words, fresh)
     for name, value in changes.items():
         if value is None:
             posix.unsetenv(name)
         else:
             posix.putenv(name, value)
-    if posix.environ.get(b"LISTEN_PID") == b"%d" % posix.getppid():
-        posix.putenv(b"LISTEN_PID", b"%d" % posix.getpid())
-        posix.unsetenv(b"LISTEN_PIDFDID")  # it names the same process by another number
-    if posix.environ.get(b"WATCHDOG_PID") == b"%d" % posix.getppid():
-        posix.putenv(b"WATCHDOG_PID", b"%d" % posix.getpid())
+    return path, posix.execv
 
 
 def restore_signals(inherited: Inherited, mask: int) -> None:

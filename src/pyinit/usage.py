@@ -1,7 +1,8 @@
 """What people read about the command line: --help, --version, errors and suggestions.
 
 Nothing here is loaded on the way to starting a command. The texts are keyed by the names in the
-table of `pyinit.options`, and a test holds the two together.
+table of `pyinit.options`, and a test holds the two together. The man page and the completions of shells are made of the
+same table and texts when the wheel is built (launcher/).
 """
 
 from pyinit import __version__, options, signames
@@ -10,7 +11,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-GROUPS = {"life": "Life", "service": "Service", "signals": "Signals", "log": "Log", "about": "About pyinit"}
+SUMMARY = "Start COMMAND, hold the daemons that come of it, and stop all of it in the end."
+
+GROUPS = {
+    "life": "Life",
+    "service": "Service",
+    "signals": "Signals",
+    "command": "The command's environment",
+    "log": "Log",
+    "about": "About pyinit",
+}
 
 # At most 55 characters with the default, so that each is one line of a terminal of 80 columns.
 TEXTS = {
@@ -19,7 +29,9 @@ TEXTS = {
     "ok-exit": "count this exit status as 0; repeatable (Java: 143)",
     "pause": "no command: reap until TERM or INT, then leave with 0",
     "restart": "start main again: no, on-failure or always",
-    "restart-limit": "at most; --restart-delay 1s, doubled to -max 60s",
+    "restart-limit": "at most so many restarts within this time",
+    "restart-delay": "how long the first waits; each further one twice",
+    "restart-delay-max": "but none longer than this",
     "control": "open no control socket: pyinitctl gets no answer",
     "pid-file": "the service is what this file names, once proven",
     "pid-file-timeout": "how long the file may take to be there and right",
@@ -34,6 +46,28 @@ TEXTS = {
     "forward-to": "who gets signals: main, group (-g), roots, tree",
     "single-child": "--forward-to main, in pyinit's own process group",
     "parent-death-signal": "comes to pyinit when its parent ends",
+    "user": "run as this user (name or number), with its groups",
+    "group": "run with this primary group (name or number)",
+    "chdir": "run in this folder",
+    "umask": "with this file mode creation mask, in octal: 027",
+    "rlimit": "set a resource limit, soft and hard; repeatable",
+    "nice": "with this nice value, -20 to 19",
+    "oom-score-adj": "with this OOM score adjustment, -1000 to 1000",
+    "cpu-affinity": "on these CPUs only: 0-3,5",
+    "ioprio": "best-effort:0 to 7, realtime:0 to 7, idle or none",
+    "env": "set a variable; NAME takes pyinit's own; repeatable",
+    "env-file": "set the variables of this file; repeatable",
+    "clear-env": "set only what the other options give",
+    "stdin": "standard input: null (/dev/null) or inherit",
+    "close-fds": "close descriptors above 2, but those of --keep-fd",
+    "keep-fd": "do not close this descriptor; repeatable",
+    "setsid": "in a session of its own; --no-setsid: in pyinit's",
+    "tty": "on this terminal, in a session of its own",
+    "pdeathsig": "the signal it gets when pyinit ends",
+    "no-new-privs": "nothing that it executes gains privileges",
+    "cap-drop": "without this capability, or all; repeatable",
+    "cap-keep": "with this capability, and no others; repeatable",
+    "securebits": "with these: noroot, noroot-locked and so on",
     "log-format": "json, console, or auto: console on a terminal",
     "log-level": "debug (-v), info, warning or error",
     "log-reaps": "tell of each process that ends, not just bad ends",
@@ -41,7 +75,22 @@ TEXTS = {
     "log-file": "write the log to this file [standard error]",
     "log-schema": "key names: otel (OpenTelemetry) or ecs (Elastic)",
     "termination-log": "write the last word there [/dev/termination-log]",
+    "check": "can pyinit do its work here? a table, or --check=json",
+    "dry-run": "show what would run, and all settings; or =json",
+    "help-all": "show every option",
 }
+
+# The options that --help tells; it only names the others, and --help-all tells them. So a new row of the table makes
+# --help no longer than by its name.
+EVERYDAY = frozenset(
+    (
+        *("until", "grace", "ok-exit"),
+        *("pid-file", "notify", "reload-command", "stop-command"),
+        *("stop-signal", "rewrite", "forward-to"),
+        *("log-format", "log-level", "log-reaps", "log-file"),
+        *("check", "dry-run", "help-all"),
+    )
+)
 
 VARIABLES_TEXT = (
     "PYINIT_STOP_SIGNAL does what --stop-signal does, and so on. A flag beats its variable. The command does not "
@@ -81,10 +130,10 @@ OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
 SOFTWARE.
 """
 
-_LEFT = 25
-_STATUS_LEFT = 9
-_COLUMNS_MIN = 60
-_COLUMNS_MAX = 100
+# The names that values of a kind begin with; a kind with choices of its own in the table needs no line here.
+_SIGNAL_KINDS = ("signal", "signals", "schedule", "rewrites")
+NAMES = dict.fromkeys(_SIGNAL_KINDS, tuple(name for name in signames.NUMBERS if name.isalpha()))
+
 # How much of what somebody wrote is repeated in a message, and compared for a suggestion.
 _SHOWN_MAX = 60
 _WORD_MAX = 64
@@ -100,54 +149,34 @@ _EXAMPLES = {
     "reload-command": "'postfix reload'",
     "stop-command": "'postfix stop'",
     "grace-max": "60s",
+    "user": "www-data",
+    "group": "www-data",
+    "chdir": "/srv",
+    "umask": "027",
+    "rlimits": "NOFILE=65536",
+    "nice": "5",
+    "oom": "500",
+    "cpus": "0-3",
+    "ioprio": "best-effort:7",
+    "variables": "LANG=C.UTF-8",
+    "files": "/etc/default/nginx",
+    "descriptors": "3",
+    "tty": "/dev/tty1",
+    "pdeathsig": "TERM",
+    "capabilities": "NET_BIND_SERVICE",
+    "securebits": "noroot,noroot-locked",
 }
 
 
-def help_text(columns: int = 80, colour: bool = False) -> str:  # noqa: FBT001, FBT002 - callers name it
-    """Return the text of --help with its last newline, for a terminal that is `columns` wide.
-
-    Lines are wrapped at 60 to 100 columns; `colour` makes headings bold with escape sequences.
-    """
-    import textwrap  # suggestions do without
-
-    width = min(max(columns, _COLUMNS_MIN), _COLUMNS_MAX)
-
-    def row(left: str, right: str, left_width: int) -> list[str]:
-        first = f"  {left}  ".ljust(left_width)
-        left_out, indent = " " * len(first), " " * left_width
-        lines = textwrap.wrap(right, width, initial_indent=left_out, subsequent_indent=indent, break_on_hyphens=False)
-        return [first + lines[0][len(first) :], *lines[1:]]
-
-    def heading(title: str) -> list[str]:
-        return ["", f"\033[1m{title}\033[0m" if colour else title]
-
-    lines = [
-        "Usage: pyinit [OPTIONS] [--] COMMAND [ARG...]",
-        *textwrap.wrap("Start COMMAND, hold the daemons that come of it, and stop all of it in the end.", width),
-    ]
-    for group, title in GROUPS.items():
-        lines += heading(title)
-        if group == "about":
-            about = [invocation(option) for option in options.OPTIONS if option.group == group]
-            lines += row("   ".join(about), "show it and leave", _LEFT)
-            continue
-        for option in options.OPTIONS:
-            if option.group == group:
-                default = f" [{option.default}]" if option.default and option.takes_value else ""
-                lines += row(invocation(option), TEXTS[option.name] + default, _LEFT)
-    lines += heading("Variables")
-    lines += textwrap.wrap(VARIABLES_TEXT, width, initial_indent="  ", subsequent_indent="  ")
-    lines += heading("Exit status")
-    for status, text in EXIT_STATUSES:
-        lines += row(status, text, _STATUS_LEFT)
-    return "\n".join(lines) + "\n"
-
-
 def text_of(action: str) -> str:
-    """Return what is shown for an option that ends the parsing: "help", "version" or "licence"."""
+    """Return what is shown for an option that ends the parsing: "help", "help-all", "version" or "licence"."""
     if action == "licence":
         return LICENCE
-    return help_text() if action == "help" else version_text()
+    if action == "version":
+        return version_text()
+    from pyinit import helptext
+
+    return helptext.help_text(everything=action == "help-all")
 
 
 def version_text() -> str:
@@ -159,8 +188,14 @@ def invocation(option: options.Option) -> str:
     """Return how an option is written: `-h, --help`, `--grace DURATION`."""
     short = f"-{option.short[0]}, " if option.short else ""
     value = f" {option.metavar}" if option.takes_value else ""
-    name = f"no-{option.name}" if option.kind == "switch" and option.default else option.name
-    return f"{short}--{name}{value}"
+    if option.kind == "report":
+        value = "[=" + "|".join(option.choices) + "]"
+    return f"{short}--{long_name(option)}{value}"
+
+
+def long_name(option: options.Option) -> str:
+    """Return the name that does something: that of a switch which is on anyway is the one that turns it off."""
+    return f"no-{option.name}" if option.kind == "switch" and option.default else option.name
 
 
 def suggest(word: str, candidates: "Iterable[str]") -> "str | None":
@@ -199,17 +234,40 @@ def _holds(whole: str, part: str) -> bool:
 def bad_value(option: options.Option, text: str, label: str, reason: str) -> str:
     """Return the message for a value that `label`, a flag or a variable, cannot have."""
     hint = ""
-    if option.repeatable and "," in text:
+    if option.kind == "variables":  # what stands behind the name may be a secret
+        name, equals, _ = text.partition("=")
+        return f"{label}: {shown(name + equals + '...' if equals else name)} is {reason}"
+    if option.repeatable and "," in text and option.kind != "files":
         hint = f"; for several write {label} again"
     else:
-        word, candidates = text, option.choices
-        if option.kind in ("signal", "signals", "schedule"):
+        word, candidates = text, names_for(option)
+        if option.kind in _SIGNAL_KINDS:
             word = text.partition(":")[0].upper().removeprefix("SIG")
-            candidates = tuple(name for name in signames.NUMBERS if name.isalpha())
+        elif option.kind in ("rlimits", "capabilities", "securebits"):
+            word, candidates = _of_command(option.kind, text)
+        elif not option.choices:
+            word = text.partition("=")[0]
         near = suggest(word, candidates)
         if near and near != word:
             hint = f" (did you mean {near}?)"
     return f"{label}: {shown(text)} is {reason}{hint}"
+
+
+def _of_command(kind: str, text: str) -> "tuple[str, tuple[str, ...]]":
+    """Return the word of a value for main's environment that may be mistyped, and the words that there are."""
+    from pyinit.child import values  # the parser has it already
+
+    if kind == "rlimits":
+        return text.partition("=")[0].upper().removeprefix("RLIMIT_"), tuple(values.RLIMITS)
+    if kind == "capabilities":
+        return text.upper().removeprefix("CAP_"), values.CAPABILITIES
+    wrong = [name for name in text.split(",") if name not in values.SECUREBITS]
+    return wrong[0] if wrong else "", tuple(values.SECUREBITS)
+
+
+def names_for(option: options.Option) -> "tuple[str, ...]":
+    """Return the names with which a value of this option can begin: for suggestions, and for completions."""
+    return option.choices or NAMES.get(option.kind, ())
 
 
 def missing_value(option: options.Option, label: str) -> str:
@@ -220,7 +278,7 @@ def missing_value(option: options.Option, label: str) -> str:
 
 def unknown_option(label: str, word: str, table: "Sequence[options.Option]") -> str:
     """Return the message for an option that is not in `table`; it stands in the argument `word`."""
-    names = ["--" + option.name for option in table]
+    names = ["--" + option.name for option in table if option.name]
     names += ["--no-" + option.name for option in table if option.kind == "switch"]
     near = suggest(word, names)
     where = f" in {shown(word)}" if word != label else ""
@@ -231,7 +289,12 @@ def unknown_option(label: str, word: str, table: "Sequence[options.Option]") -> 
 def shown(text: str) -> str:
     """Return `text` in quotes, short and printable: what is not, is written as an escape."""
     cut = text if len(text) <= _SHOWN_MAX else text[: _SHOWN_MAX - 3] + "..."
-    return "'" + "".join(map(_printable, cut)) + "'"
+    return "'" + printable(cut) + "'"
+
+
+def printable(text: str) -> str:
+    """Return `text` on one line that any terminal can show: what it cannot, is written as an escape."""
+    return "".join(map(_printable, text))
 
 
 def _printable(character: str) -> str:

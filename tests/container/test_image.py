@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import sys
 from typing import TYPE_CHECKING, Any
@@ -54,8 +55,7 @@ MODULES = runs_of_the_build()
 @pytest.fixture(scope="module")
 def plain(images: Images) -> Iterator[Container]:
     """Give an idle container of the image itself, in which there is no Python, as an ordinary user without rights."""
-    hardening = ("--user", "1000:1000", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
-    with running(images["pyinit"], "sleep", "infinity", options=hardening) as container:
+    with running(images["pyinit"], "sleep", "infinity", options=HARDENING) as container:
         yield container
 
 
@@ -66,6 +66,31 @@ def test_the_image_starts_pyinit(images: Images) -> None:
     with running(images["pyinit"], "sh", "-c", "exit 7") as container:
         assert container.wait() == 7
         assert container.events("pyinit.started")[0]["pyinit.mode"] == "pid1"
+
+
+HARDENING = ("--user", "1000:1000", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
+
+
+@pytest.mark.parametrize("options", [(), HARDENING], ids=["root", "hardened"])
+def test_docker_run_check(images: Images, options: tuple[str, ...]) -> None:
+    """`docker run IMAGE --check`: as PID 1, as root and as an ordinary user without rights, nothing is missing."""
+    with running(images["pyinit"], "--check=json", options=options) as container:
+        assert container.wait() == 0
+        told = json.loads("\n".join(container.out.lines))
+    rows = {row["name"]: row for row in told["checks"]}
+    assert rows["role"]["found"] == "PID 1"
+    assert [row for row in told["checks"] if row["state"] != "ok"] == []
+    assert rows["user"]["found"] == ("uid 1000, gid 1000" if options else "uid 0, gid 0")
+
+
+def test_docker_run_dry_run(images: Images) -> None:
+    """`docker run IMAGE --dry-run COMMAND` tells what `docker run IMAGE COMMAND` comes to, and runs none of it."""
+    with running(images["pyinit"], "--dry-run", "touch", "/tmp/x", options=("--env", "PYINIT_GRACE=9s")) as container:
+        assert container.wait() == 0
+        assert "  touch /tmp/x" in container.out.lines
+        assert [line.split() for line in container.out.lines if "--grace " in line] == [
+            ["--grace", "9s", "PYINIT_GRACE"]
+        ]
 
 
 def test_a_terminal_gets_text_for_people(images: Images) -> None:

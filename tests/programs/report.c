@@ -78,7 +78,7 @@ int main(int argc, char **argv)
     int subreaper = -1, death_signal = -1;
     prctl(PR_GET_CHILD_SUBREAPER, &subreaper, 0, 0, 0);
     prctl(PR_GET_PDEATHSIG, &death_signal, 0, 0, 0);
-    printf("%d, \"death_signal\": %d, \"timer_slack\": %d, \"cwd\": ", subreaper, death_signal, prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0));
+    printf("%d, \"securebits\": %d, \"death_signal\": %d, \"timer_slack\": %d, \"cwd\": ", subreaper, prctl(PR_GET_SECUREBITS, 0, 0, 0, 0), death_signal, prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0));
     hex(getcwd(cwd, sizeof cwd) ? cwd : "");
     int terminal = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
     printf(", \"terminal\": %s, \"foreground\": %d", terminal >= 0 ? "true" : "false", terminal >= 0 ? tcgetpgrp(terminal) : -1);

@@ -4,6 +4,7 @@
  *   pid1           COMMAND is PID 1 of a new PID namespace with a /proc of its own; this process waits for it
  *   userns         make the namespace inside a new user namespace (for a test runner without privileges)
  *   no-proc        hide /proc: an empty, read-only file system lies over it
+ *   no-dev         hide /dev likewise
  *   outer-proc     with pid1: /proc stays that of the outer PID namespace
  *   hidepid        /proc shows a user without privileges his own processes only (hidepid=2, proc(5))
  *   pid_max=N      with pid1: the new PID namespace has no numbers from N on (at least 301; exits 77 before Linux 6.14)
@@ -123,7 +124,7 @@ static void mount_fuse(const char *value)
 
 int main(int argc, char **argv)
 {
-    bool pid1 = false, userns = false, no_proc = false, read_only = false, mounts = false;
+    bool pid1 = false, userns = false, no_proc = false, no_dev = false, read_only = false, mounts = false;
     bool outer_proc = false, hidepid = false, new_privs = false;
     const char *value, *cwd = NULL, *pid_max = NULL, *fuse = NULL;
     int uid = -1, last = 1, go[2];
@@ -137,6 +138,8 @@ int main(int argc, char **argv)
             userns = true;
         else if (has(argv[last], "no-proc", &value))
             no_proc = true;
+        else if (has(argv[last], "no-dev", &value))
+            no_dev = mounts = true;
         else if (has(argv[last], "outer-proc", &value))
             outer_proc = true;
         else if (has(argv[last], "hidepid", &value))
@@ -215,6 +218,8 @@ int main(int argc, char **argv)
         fail("mount /proc with hidepid=2");
     if (no_proc && mount("tmpfs", "/proc", "tmpfs", MS_RDONLY, NULL) == -1)
         fail("hide /proc");
+    if (no_dev && mount("tmpfs", "/dev", "tmpfs", MS_RDONLY, NULL) == -1)
+        fail("hide /dev");
     if (read_only && mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) == -1)
         fail("remount / read-only");
     if (cwd && chdir(cwd) == -1)

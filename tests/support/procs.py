@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import ctypes
 import os
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from support.waiting import DEADLINE_S
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PR_SET_CHILD_SUBREAPER = 36
+# epoll_wait, epoll_pwait and epoll_pwait2, on x86-64 and arm64; the fourth argument of the first two is the timeout.
+_EPOLL_WAITS = {"x86_64": {"232", "281", "441"}, "aarch64": {"22", "441"}}[os.uname().machine]
+_FOR_EVER = 0xFFFFFFFF
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -77,6 +87,32 @@ def wakeups(pid: int) -> int:
             if "ctxt_switches" in line:
                 count += int(line.split()[1])
     return count
+
+
+def asleep(pid: int, *, for_ever: bool = False) -> bool:
+    """Say whether pyinit sleeps in its one place: then it has dealt with all that has happened so far.
+
+    `for_ever`: and whether nothing but an event will wake it up. The state in /proc/PID/stat does not say so: a
+    process that looks for zombies shows as sleeping for a moment. /proc/PID/syscall names a system call only when the
+    process is off the CPU and has no reason to come back.
+    """
+    if int(status_field(pid, "ShdPnd") or "1", 16):
+        return False
+    try:
+        call = Path(f"/proc/{pid}/syscall").read_text().split()
+    except OSError:
+        return False
+    return call[0] in _EPOLL_WAITS and (not for_ever or int(call[4], 16) & _FOR_EVER == _FOR_EVER)
+
+
+def wait_until_asleep(
+    pid: int, over: Callable[[], bool] = lambda: False, *, for_ever: bool = False, timeout_s: float = DEADLINE_S
+) -> None:
+    """Wait until `asleep`, or `over`. Nothing tells this, so it is looked at again and again, without a pause."""
+    end = time.monotonic() + timeout_s
+    while not over() and not asleep(pid, for_ever=for_ever):
+        assert time.monotonic() < end, f"{describe(pid)} has not come to rest within {timeout_s} s"
+        os.sched_yield()
 
 
 def reap_orphans() -> list[int]:

@@ -37,8 +37,7 @@ USER = 1000
 NOT_STARTED = 125
 LOG_OPTIONS = ("--log-format", "json", "--log-level", "debug")
 PIPE_BYTES = 1 << 20
-# Seconds: until what has just happened is dealt with, and without anything that happens.
-SETTLE_S = 0.7
+# Seconds in which nothing happens.
 IDLE_S = 2.0
 ROOT = os.geteuid() == 0
 
@@ -177,7 +176,7 @@ class Run:
         for fd in (out_w, log_w):
             with contextlib.suppress(OSError):
                 fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-        words: list[str | bytes] = [program("stage"), f"report={report_w}", *_stage_options(mode), *stage, "--"]
+        words: list[str | bytes] = [program("stage"), f"report={report_w}", *stage_options(mode), *stage, "--"]
         words += [pyinit_command(), *log_options, *options, *(["--"] if separator else []), *command]
         self._since = time.monotonic()
         self._process = subprocess.Popen(
@@ -268,8 +267,8 @@ class Run:
         return found[0]
 
     def assert_idle(self) -> None:
-        """Once all is settled, let some time pass, and see that pyinit did not wake up in it."""
-        pass_time(SETTLE_S)
+        """Once pyinit waits for nothing but events, let some time pass, and see that it did not wake up in it."""
+        procs.wait_until_asleep(self.pid, for_ever=True)
         before = procs.wakeups(self.pid)
         pass_time(IDLE_S)
         assert procs.wakeups(self.pid) == before
@@ -417,7 +416,8 @@ def told_status(record: Record) -> int:
     return number | (0x80 if record.get("pyinit.exit.core_dumped") else 0)
 
 
-def _stage_options(mode: str) -> list[str]:
+def stage_options(mode: str) -> list[str]:
+    """Return the options of the program `stage` that make a mode."""
     options = []
     if mode in {PID1, PID1_USER}:
         options.append("pid1")
@@ -447,13 +447,13 @@ def _hidden_folders() -> tuple[str, ...]:
 @functools.cache
 def why_not(mode: str) -> str:
     """Why this mode cannot be had here, "" when it can."""
-    words = [program("stage"), "report=2", *_stage_options(mode), "--", "/bin/true"]
+    words = [program("stage"), "report=2", *stage_options(mode), "--", "/bin/true"]
     tried = subprocess.run(words, capture_output=True, text=True, check=False)
     report = tried.stderr + tried.stdout
     if "error" in report or tried.returncode:
         return report.strip() or f"status {tried.returncode}"
     if mode in {PLAIN_USER, PID1_USER} and ROOT:
-        words = [program("stage"), *_stage_options(PLAIN_USER), "--", pyinit_command(), "--version"]
+        words = [program("stage"), *stage_options(PLAIN_USER), "--", pyinit_command(), "--version"]
         tried = subprocess.run(words, capture_output=True, text=True, check=False)
         if tried.returncode:
             return f"uid {USER} cannot execute {pyinit_command()}: {tried.stderr}{tried.stdout}"

@@ -11,17 +11,15 @@ it is heard of. The event's time is therefore the latest at which the process ha
 from __future__ import annotations
 
 import ctypes
-import os
 import re
 import select
 import socket
 import struct
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from support import procs, witness
+from support import witness
 from support.waiting import DEADLINE_S
 
 if TYPE_CHECKING:
@@ -31,8 +29,6 @@ EVENT_COMM = 0x200
 _COMM = struct.Struct("=II16s")  # pid, group, name
 _WORD = re.compile(rb"#(\d+)([A-Za-z])(\d+)\0")
 
-# epoll_wait, epoll_pwait and epoll_pwait2, on x86-64 and arm64.
-_EPOLL_WAITS = {"x86_64": {"232", "281", "441"}, "aarch64": {"22", "441"}}[os.uname().machine]
 
 # The kinds of words; tests/programs/tree.c says what each means.
 BORN = "b"
@@ -301,28 +297,6 @@ class Watch(witness.Witness):
 def ignores_children(life: Life) -> bool:
     """Say whether a process may ignore SIGCHLD: it said so, or who forked it did, and it inherited that."""
     return any(one.said(IGNORES_CHILDREN) for one in (life, *life.ancestors))
-
-
-def asleep(pid: int) -> bool:
-    """Say whether pyinit sleeps in its one place: then it has dealt with all that has happened so far.
-
-    The state in /proc/PID/stat does not say so: a process that looks for zombies shows as sleeping for a moment.
-    /proc/PID/syscall names a system call only when the process is off the CPU and has no reason to come back.
-    """
-    if int(procs.status_field(pid, "ShdPnd") or "1", 16):
-        return False
-    try:
-        return Path(f"/proc/{pid}/syscall").read_text().split()[0] in _EPOLL_WAITS
-    except OSError:
-        return False
-
-
-def wait_until_asleep(pid: int, over: Callable[[], bool], timeout_s: float = DEADLINE_S) -> None:
-    """Wait until `asleep`, or `over`. Nothing tells this, so it is looked at again and again, without a pause."""
-    end = time.monotonic() + timeout_s
-    while not over() and not asleep(pid):
-        assert time.monotonic() < end, f"{procs.describe(pid)} has not come to rest within {timeout_s} s"
-        os.sched_yield()
 
 
 def clock_offset_ns() -> tuple[int, int]:

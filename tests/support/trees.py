@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import hypothesis.strategies as st
 
+from support import procs, tree_life, tree_oracle
 from support import run as runs
-from support import tree_life, tree_oracle
 from support.programs import program
 
 if TYPE_CHECKING:
@@ -347,7 +347,7 @@ class Play:
         )
         while started and self._watch.wait(self._quiet, "a quiet tree"):
             quiet_ns = time.monotonic_ns()
-            tree_life.wait_until_asleep(self._run.pid, lambda: self._watch.over)
+            procs.wait_until_asleep(self._run.pid, lambda: self._watch.over)
             if self._watch.over:
                 return False
             asleep_ns = time.monotonic_ns()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +15,7 @@ from support.run import STARTED, SUBREAPER, UNKNOWN_VARIABLE, plain_environment,
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
     from support.run import Run
 
@@ -61,6 +65,88 @@ def test_bad_variable(variable: str) -> None:
     assert said.stderr.count("\n") == 1
 
 
+def wrong_lists() -> ModuleType:
+    """Import the lists of wrong command lines and variables of the unit tests."""
+    path = Path(__file__).parents[1] / "unit" / "test_options_wrong.py"
+    spec = importlib.util.spec_from_file_location("options_wrong", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+WRONG = wrong_lists()
+EVERY = 12  # of so many one is tried here; the unit tests try all
+SAMPLE: list[tuple[list[str], dict[bytes, bytes]]] = [
+    *(([f"{flag}={text}", "true"], {}) for flag, texts in WRONG.WRONG_VALUES.items() for text in texts),
+    *((argv, {}) for argv, _ in WRONG.WRONG_LINES),
+    *((["true"], {variable: text}) for variable, text in WRONG.WRONG_VARIABLES),
+    *((flags, environ) for flags, environ, _ in WRONG.WRONG_TOGETHER),
+]
+
+
+def can_be_given(argv: list[str]) -> bool:
+    """Say whether a command line can be handed to a program at all: no NUL, no lone half of a character."""
+    try:
+        return not any(b"\0" in os.fsencode(word) or len(word) > ARGUMENT_MAX for word in argv)
+    except UnicodeEncodeError:
+        return False
+
+
+ARGUMENT_MAX = 100_000  # execve(2): MAX_ARG_STRLEN, with room
+
+
+def test_the_lists_are_long() -> None:
+    """At least 100 wrong command lines and variables are tried, all different."""
+    assert len({(tuple(argv), tuple(environ.items())) for argv, environ in SAMPLE}) >= 100
+
+
+@pytest.mark.parametrize(("argv", "environ"), [row for row in SAMPLE if can_be_given(row[0])][::EVERY])
+def test_one_line_and_125(argv: list[str], environ: dict[bytes, bytes]) -> None:
+    """What the unit tests know as wrong: one printable line, status 125, nothing on standard output, no traceback."""
+    given = {name.encode(): value.encode() for name, value in plain_environment().items()} | environ
+    said = subprocess.run([pyinit_command(), *argv], capture_output=True, check=False, env=given)
+    assert (said.returncode, said.stdout) == (125, b"")
+    text = said.stderr.decode()
+    assert text.startswith("pyinit: ")
+    assert text.endswith("\n")
+    assert text[:-1].isprintable()
+
+
+BAD_FILES = {
+    "/no/such/folder/log": "No such file or directory",
+    "/etc/passwd/log": "Not a directory",
+    "/": "Is a directory",
+    "/proc/self/exe": "",  # busy, or not for everybody: which of them is the kernel's to say
+    "/" + "x" * 300: "File name too long",
+    "loop": "Too many levels of symbolic links",
+}
+
+
+@pytest.mark.parametrize("option", ["--log-file", "--termination-log"])
+@pytest.mark.parametrize("path", BAD_FILES)
+def test_a_file_that_cannot_be_written(workdir: Path, option: str, path: str) -> None:
+    """One line that names the option, the file and why; --dry-run says the same, with the same status."""
+    (workdir / "loop").symlink_to("loop")
+    for more in ([], ["--dry-run"]):
+        said = subprocess.run(
+            [pyinit_command(), option, path, *more, "--", "touch", "started"],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=plain_environment(),
+            cwd=workdir,
+        )
+        assert said.returncode == 125
+        text = " ".join((said.stdout if more else said.stderr).split())
+        assert f"{option} " in text
+        assert BAD_FILES[path] in text
+        assert f"{Path(path).name[:40]}" in text
+        assert more or said.stderr.count("\n") == 1
+    assert not (workdir / "started").exists()
+
+
 @pytest.mark.modes(SUBREAPER)
 def test_options_end_at_the_first_operand(pyinit: Start) -> None:
     """What follows the command belongs to it, with or without "--"."""
@@ -106,7 +192,7 @@ def test_ok_exit_variable(pyinit: Start) -> None:
 
 
 def test_help_fits_on_a_screen() -> None:
-    """--help: at most 80 columns wide, each option with its variable."""
+    """--help: at most 80 columns wide, with how variables are named, and the statuses."""
     said = subprocess.run(
         [pyinit_command(), "--help"], capture_output=True, text=True, check=True, env=plain_environment()
     )

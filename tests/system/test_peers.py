@@ -81,15 +81,27 @@ def numbers(run: Run) -> list[int]:
     return [int(words[0]) for words in run.out.all("got")]
 
 
-def test_statuses(links: Path) -> None:
+@pytest.mark.timeout_s(240)  # 310 runs, one after the other
+@pytest.mark.parametrize("name", NAMES)
+def test_statuses(links: Path, name: str) -> None:
     """Exit statuses and all fatal signals come through under each name where it is not PID 1."""
-    for name in NAMES:
-        script = STATUSES % " ".join(map(str, FATAL))
-        programs = {"PEER": str(links / name), "EXIT": program("exit_with"), "DIE": program("die_of")}
-        done = subprocess.run(
-            ["/bin/sh", "-c", script], capture_output=True, text=True, env=plain_environment() | programs, check=False
-        )
-        assert done.stdout == "done\n", name
+    script = STATUSES % " ".join(map(str, FATAL))
+    programs = {"PEER": str(links / name), "EXIT": program("exit_with"), "DIE": program("die_of")}
+    done = subprocess.run(
+        ["/bin/sh", "-c", script], capture_output=True, text=True, env=plain_environment() | programs, check=False
+    )
+    assert done.stdout == "done\n"
+
+
+def test_tini_warns_before_it_fails(links: Path) -> None:
+    """That nothing will be reaped is said first, also where the command cannot be started; not at verbosity 0."""
+    for verbosity in ("1", "0"):
+        status, _, text = call(links / "tini", "/no/such/command", TINI_VERBOSITY=verbosity)
+        assert status == 127
+        *warning, fatal = text.splitlines()
+        assert fatal.startswith("[FATAL tini (")
+        assert len(warning) == (3 if verbosity == "1" else 0)
+        assert not warning or warning[0].startswith("[WARN  tini (")
 
 
 @pytest.mark.modes(PID1)
@@ -471,8 +483,12 @@ def shell(links: Path) -> Iterator[Person]:
 
 @pytest.mark.parametrize("name", ["tini", "dumb-init"])
 def test_ctrl_z_in_the_shell(shell: Person, name: str) -> None:
-    """Ctrl-Z in the shell that started it stops the job, and `fg` resumes it (tini's shell hangs there)."""
-    shell.type(f"{name} -- sh -c 'echo up-$((1 + 1)); exec cat'\n")
+    """Ctrl-Z in the shell that started it stops the job, and `fg` resumes it (tini's shell hangs there).
+
+    Main reads only when it has been resumed: under dumb-init it has a session of its own, and what is typed before the
+    stop has caught it could be read by main instead of the shell.
+    """
+    shell.type(f"{name} -- sh -c 'trap \"exec cat\" CONT; echo up-$((1 + 1)); while :; do :; done'\n")
     shell.see("^up-2\r")
     shell.type(CTRL_Z)
     shell.see("Stopped")

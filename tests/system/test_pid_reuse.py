@@ -37,7 +37,7 @@ def play(workdir: Path, times: int, signals: int) -> None:
     board = workdir / "board"
     board.touch()
     report_r, report_w = os.pipe()
-    words = [program("stage"), f"report={report_w}", *runs._stage_options(runs.PID1), "--"]
+    words = [program("stage"), f"report={report_w}", *runs.stage_options(runs.PID1), "--"]
     words += [program("strangers"), str(NUMBERS), str(times), str(signals)]
     words += [runs.pyinit_command(), "--log-format", "json", "--log-level", "error"]
     words += ["--forward-to", "tree", "--grace", "60ms", "--"]

@@ -231,6 +231,44 @@ def test_closed_standard_descriptors(pyinit: Start, workdir: Path, closed: list[
     assert sorted(map(int, said["fds"])) == [fd for fd in (0, 1, 2) if fd not in closed]
 
 
+@pytest.mark.parametrize("closed", [[0], [1], [2], [0, 1], [0, 1, 2]], ids=str)
+@pytest.mark.modes(SUBREAPER, PID1)
+def test_closed_standard_descriptors_without_dev(pyinit: Start, workdir: Path, closed: list[int]) -> None:
+    """The same where there is no /dev/null to hold their places."""
+    said_file = workdir / "said"
+    run = pyinit(
+        program("report"),
+        stage=["no-dev", *(f"close={fd}" for fd in closed)],
+        extra_env={"REPORT_FILE": str(said_file)},
+        json_log=False,
+    )
+    assert run.finish() == 0
+    said = json.loads(said_file.read_text())
+    assert sorted(map(int, said["fds"])) == [fd for fd in (0, 1, 2) if fd not in closed]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_folder_for_a_standard_descriptor(number: int) -> None:
+    """A folder as standard input or output is one line and 125: the interpreter cannot start with it."""
+    folder = os.open("/", os.O_RDONLY)
+    streams = [subprocess.DEVNULL, subprocess.DEVNULL]
+    streams[number] = folder
+    try:
+        done = subprocess.run(
+            [pyinit_command(), "--", "true"],
+            stdin=streams[0],
+            stdout=streams[1],
+            stderr=subprocess.PIPE,
+            env=plain_environment(),
+            check=False,
+            text=True,
+        )
+    finally:
+        os.close(folder)
+    assert done.returncode == 125
+    assert done.stderr == f"pyinit: descriptor {number} is a folder. Give a file, a pipe or /dev/null instead.\n"
+
+
 @pytest.mark.modes(*ALL_MODES)
 def test_script_without_interpreter_line(pyinit: Start, workdir: Path) -> None:
     """A script without #! runs under /bin/sh, with its arguments, as in every shell."""

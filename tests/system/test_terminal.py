@@ -5,6 +5,7 @@ The outer shell is bash with job control at a pseudo-terminal; what is asserted 
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -145,6 +146,33 @@ def test_ctrl_z_and_bg(shell: Person) -> None:
     shell.type("kill %1; wait %1; echo status=$?\n")
     assert int(shell.see(r"status=(\d+)\r")[1]) == 143
     leave(shell)
+
+
+# Starts main as pyinit does, and does nothing more before main has said what it found.
+START_AND_WAIT = """
+import os
+from pyinit import kernel, spawn
+from pyinit.terminal import Terminal
+
+def main_has_looked():
+    group, foreground = os.read(told, 64).split()
+    print("foreground: main's" if group == foreground else "foreground: not main's")
+
+told, tell = os.pipe()
+os.dup2(tell, 9)
+kernel.block_signals()
+look = b"read -r pid name state ppid group sid tty foreground rest </proc/self/stat; echo $group $foreground >&9"
+inherited = spawn.Inherited(mask=0, ignored=0, closed=0, lc_ctype=None)
+main = spawn.spawn([b"sh", b"-c", look], {}, inherited, Terminal(), spawn.Plan(), -1, main_has_looked)
+os.waitpid(main, 0)
+"""
+
+
+def test_main_has_the_terminal_from_its_first_instruction(sit: Sit) -> None:
+    """However late pyinit's next step comes: main is in the foreground before its exec, and may read what is typed."""
+    person = sit(sys.executable, "-I", "-c", START_AND_WAIT)
+    person.see("foreground: main's")
+    assert person.status() == 0
 
 
 def test_background_start_does_not_steal_the_terminal(shell: Person) -> None:

@@ -235,6 +235,7 @@ class Kernel:
             exists=self.exists,
             is_child=self.is_child,
             is_alive=self.is_alive,
+            anyone_dead=self.anyone_dead,
             is_zombie=lambda pid: self.peek_at(pid) is not None,
             peek=self.peek,
             peek_at=self.peek_at,
@@ -276,6 +277,11 @@ class Kernel:
         if not self.pyinit.children:
             raise NoChildren
         return next(((child.pid, child.end) for child in self.pyinit.children if child.end), None)
+
+    def anyone_dead(self) -> bool:
+        """Say whether any child of pyinit is a zombie."""
+        self.call()
+        return any(not child.alive for child in self.pyinit.children)
 
     def is_alive(self, pid: int) -> bool:
         """Say whether this is a child of pyinit that lives."""
@@ -376,11 +382,20 @@ class Proc:
         self._kernel = kernel
         self.usable = True
         self.lists_children = True
+        self._read = 0
 
     def children(self) -> list[int]:
         """List the children of pyinit, dead ones too."""
         self._kernel.call()
         return [task.pid for task in self._kernel.pyinit.children]
+
+    def newcomers(self, *, from_start: bool) -> list[int]:
+        """List the children that have come since the last call, or all of them."""
+        if from_start:
+            self._read = 0
+        listed = self.children()
+        new, self._read = listed[self._read :], len(listed)
+        return new
 
     def describe(self, pid: int) -> Process | None:
         """Describe a process, a zombie too; None when it is gone or hidden."""

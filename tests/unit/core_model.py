@@ -304,11 +304,19 @@ class History:
         pytest.fail(f"no request: {rest}")
 
     def _view(self, word: str) -> events.View:
-        """Make a view of `20`, `20!INT,TERM` (it ignores these) or `20!TERM>30,31` (and has these children)."""
+        """Make a view of `20`, `20!INT,TERM` (it ignores these), `20!TERM>30,31` (and has these children).
+
+        Or of `20@D+5`: it is in the D state by now, and has used 5 ticks of CPU time.
+        """
         rest, _, children = word.partition(">")
-        number, _, ignored = rest.partition("!")
+        rest, _, ignored = rest.partition("!")
+        rest, _, used = rest.partition("+")
+        number, _, state = rest.partition("@")
+        process = self._again(number)
+        process.state = state or process.state
+        process.used_ticks = int(used or 0)
         bits = sum(1 << (SIGNALS[name] - 1) for name in ignored.split(",") if name)
-        return events.View(self.process(number), bits, [self.process(child) for child in children.split(",") if child])
+        return events.View(process, bits, [self.process(child) for child in children.split(",") if child])
 
 
 def end(kind: str, value: str = "0") -> End:

@@ -206,6 +206,7 @@ class Run:
             passed=[],
             start_main=self.start_main,
             main=lambda: proc.child(self.main.pid),
+            child=None,
         )
 
     def close(self) -> None:

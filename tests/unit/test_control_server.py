@@ -19,8 +19,9 @@ import pytest
 
 from pyinit.control import answers, listener, peer, protocol, server, tree
 from pyinit.core import events
+from pyinit.core.lives import Lives
 from pyinit.core.machine import Machine
-from pyinit.core.model import Policy, Process
+from pyinit.core.model import EXITED, KILLED, RESTART_ALWAYS, RESTART_NO, End, Policy, Process
 from pyinit.procfs import Proc
 from pyinit.sources import Sources
 from support.control import Talk, parse
@@ -37,7 +38,8 @@ class Place:
 
     def __init__(self, **policy: object) -> None:
         self.kept = Kept()
-        self.machine = Machine(Policy(**policy))  # type: ignore[arg-type]  # the names of Policy
+        told = Policy(**policy)  # type: ignore[arg-type]  # the names of Policy
+        self.machine = Machine(told) if told.restart == RESTART_NO else Lives(told)
         self.sources = Sources()
         self.done: list[Action] = []
         self._calls: dict[type, Any] = {}
@@ -104,6 +106,14 @@ class Place:
 def place() -> Iterator[Place]:
     """Open a control socket for this process."""
     there = Place()
+    yield there
+    there.close()
+
+
+@pytest.fixture
+def restarting() -> Iterator[Place]:
+    """Open one where main is started again."""
+    there = Place(restart=RESTART_ALWAYS)
     yield there
     there.close()
 
@@ -403,6 +413,53 @@ def test_killing_ends_it(place: Place) -> None:
         talk.send(b'{"v":1,"request":"health"}\n')
         place.turn(3)
         assert place.sources._poll.poll(0) == []
+
+
+def test_between_two_runs(restarting: Place) -> None:
+    """Between two runs pyinit is live, and not ready; the status says when the next begins; who waits goes on."""
+    place = restarting
+    with Talk(os.getpid()) as talk, Talk(os.getpid()) as other:
+        place.take(events.Ended(place.main, End(EXITED, 1)))
+        other.send(b'{"v":1,"request":"wait","until":"ready"}\n')
+        place.turn(20)
+        place.take(events.Settled(childless=True))
+        health = place.ask(talk, "health")
+        assert [health[key] for key in ("live", "ready", "readiness", "phase")] == [True, False, "no", "waiting"]
+        told = place.ask(talk, "status")
+        assert (told["phase"], told["restarts"], told["restart_in_s"] >= 0) == ("waiting", 0, True)
+        assert place.ask(talk, "restart")["phase"] == "waiting"
+        place.take(events.TimeUp())
+        place.take(events.Started(place.main))
+        assert parse(place.line(other))["ready"] is True
+        told = place.ask(talk, "status")
+        assert (told["phase"], told["restarts"], told["counts"]["reaped"]) == ("running", 1, 1)
+        assert "restart_in_s" not in told
+
+
+def test_the_next_run_is_told_of_after_killing(restarting: Place) -> None:
+    """SIGKILL goes round at the end of a run: from the delay on who asked meanwhile is answered, and who waited."""
+    place = restarting
+    with Talk(os.getpid()) as talk, Talk(os.getpid()) as other:
+        assert place.ask(talk, "restart")["phase"] == "stopping"
+        other.send(b'{"v":1,"request":"wait","until":"ready"}\n')
+        place.turn(20)
+        for action in place.machine.handle(events.TimeUp(), 100.0):
+            place.done.append(action)
+        assert place.machine.killing
+        talk.send(b'{"v":1,"request":"health"}\n')
+        place.turn(3)
+        assert place.sources._poll.poll(0) == []
+        place.take(events.Ended(place.main, End(KILLED, 9)))
+        place.take(events.Settled(childless=True))
+        place.control.go_on()
+        place.control.go_on()  # as it does at the end of each run
+        assert parse(place.line(talk))["phase"] == "waiting"
+        place.take(events.TimeUp())
+        place.take(events.Started(place.main))
+        assert parse(place.line(other))["ready"] is True
+        assert place.ask(talk, "status")["counts"]["killed"] == 1
+        assert place.ask(talk, "stop")["phase"] == "stopping"
+        assert place.ask(talk, "wait", until="ready")["reason"] == "the run is being stopped"
 
 
 def test_the_name_is_taken() -> None:

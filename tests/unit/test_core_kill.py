@@ -106,6 +106,107 @@ def test_kernel_gets_more_time_while_it_gets_on() -> None:
     """)
 
 
+@both
+@pytest.mark.parametrize("seen", ["@R", "@S+{}", "@Z+{}"], ids=["runs", "has run", "its last thread has run"])
+def test_who_is_being_taken_down_is_waited_for(pid1: bool, seen: str) -> None:  # noqa: FBT001
+    """A process with much memory takes seconds to die: as long as it uses CPU time it is none that does not die."""
+    begin = 9 if pid1 else 10
+    history = History(Policy(pid1=pid1))
+    history.play(f"""
+        signal TERM -> stop.begun signal TERM; group 10 TERM+CONT; inspect 10
+        at 8 time-up -> stop.killing 10; {EVERYBODY[pid1]}
+    """)
+    if not pid1:
+        history.play("""
+            at 9 time-up -> walk
+            walked 10
+        """)
+    for second in range(3):
+        history.play(f"""
+            at {begin + second} time-up -> inspect 10
+            inspected 10{seen.format(second + 1)}
+            is killing until {begin + second + 1}
+        """)
+    history.play(f"""
+        at {begin + 2.5} ended 10 killed KILL -> reap 10 main 137
+        childless -> pyinit.exited main 137; exit 137
+    """)
+
+
+@both
+@pytest.mark.parametrize("seen", ["@D+9", "@S", "@Z", ""], ids=["D state", "sleeps", "zombie", "not seen"])
+def test_who_does_not_get_on_is_not_waited_for(pid1: bool, seen: str) -> None:  # noqa: FBT001
+    """Who sleeps on with SIGKILL pending, in the D state above all, is named at once."""
+    begin = 9 if pid1 else 10
+    history = History(Policy(pid1=pid1))
+    history.tell("started", "signal TERM")
+    history.now = 8
+    history.tell("time-up")
+    if not pid1:
+        history.play("""
+            at 9 time-up -> walk
+            walked 10
+        """)
+    history.play(f"""
+        at {begin} time-up -> inspect 10
+        inspected {"10" + seen if seen else ""}
+        is killing until {begin}
+        time-up -> stop.unkillable 10 it does not die of SIGKILL; pyinit.exited signal 137; exit 137
+    """)
+
+
+def test_who_stops_using_cpu_time_is_given_up() -> None:
+    """What was used is compared with the last look: who has not got on since then is given up."""
+    play(
+        """
+        signal TERM -> stop.begun signal TERM; group 10 TERM+CONT; inspect 10
+        at 8 time-up -> stop.killing 10; everyone KILL
+        at 9 time-up -> inspect 10
+        inspected 10@Z+7
+        at 10 time-up -> inspect 10
+        inspected 10@Z+7
+        time-up -> stop.unkillable 10 it does not die of SIGKILL; pyinit.exited signal 137; exit 137
+    """,
+        pid1=True,
+    )
+
+
+def test_another_end_brings_another_look() -> None:
+    """Somebody else has died since the last look, which has found nobody: there is one more."""
+    play(
+        """
+        adopted 20 -> process.adopted 20 adopted
+        signal TERM -> stop.begun signal TERM; group 10 TERM+CONT; inspect 10
+        at 8 time-up -> stop.killing 10 20; everyone KILL
+        at 9 time-up -> inspect 10 20
+        inspected 10@D 20@D
+        ended 20 killed KILL -> reap 20 adopted 137
+        is killing until 10
+        at 10 time-up -> inspect 10
+        inspected 10@R
+        is killing until 11
+    """,
+        pid1=True,
+    )
+
+
+def test_dying_has_a_limit() -> None:
+    """Who is being taken down for ever is left after ten seconds."""
+    history = History(Policy(grace_s=1.0, pid1=True))
+    history.tell("started", "signal TERM")
+    history.now = 1.0
+    history.tell("time-up")
+    for second in range(2, 11):
+        history.play(f"""
+            at {second} time-up -> inspect 10
+            inspected 10@R
+        """)
+    history.play("""
+        is killing until 11
+        at 11 time-up -> stop.unkillable 10 it does not die of SIGKILL; pyinit.exited signal 137; exit 137
+    """)
+
+
 def test_what_does_not_die_is_named() -> None:
     """What SIGKILL and a last look do not end is named, each root with the reason, and pyinit leaves all the same."""
     play("""
@@ -122,7 +223,9 @@ def test_what_does_not_die_is_named() -> None:
         is killing until 10
         walked 20 30
         at 9.9 time-up
-        at 10 time-up -> stop.unkillable 20 it may not be signalled (EPERM)
+        at 10 time-up -> inspect 30
+        inspected 30@D
+        time-up -> stop.unkillable 20 it may not be signalled (EPERM)
                       -> stop.unkillable 30 it does not die of SIGKILL; pyinit.exited signal 0; exit 0
         is done
     """)
@@ -135,7 +238,9 @@ def test_main_that_does_not_die() -> None:
         at 8 time-up -> stop.killing 10; kill children
         at 9 time-up -> walk
         walked 10
-        at 10 time-up -> stop.unkillable 10 it does not die of SIGKILL; pyinit.exited signal 137; exit 137
+        at 10 time-up -> inspect 10
+        inspected 10@D
+        time-up -> stop.unkillable 10 it does not die of SIGKILL; pyinit.exited signal 137; exit 137
     """)
     assert machine.status == 137
 
@@ -154,7 +259,9 @@ def test_below_what_does_not_die() -> None:
         is killing until 10
         at 9.9 ended 30 killed KILL -> reap 30 adopted 137
         is killing until 10.9
-        at 10.9 time-up -> stop.unkillable 20 it does not die of SIGKILL; pyinit.exited main 137; exit 137
+        at 10.9 time-up -> inspect 20
+        inspected 20@D
+        time-up -> stop.unkillable 20 it does not die of SIGKILL; pyinit.exited main 137; exit 137
     """)
 
 
@@ -164,7 +271,9 @@ def test_init_of_a_namespace_looks_no_deeper() -> None:
         """
         signal TERM -> stop.begun signal TERM; group 10 TERM+CONT; inspect 10
         at 8 time-up -> stop.killing 10; everyone KILL
-        at 9 time-up -> stop.unkillable 10 it does not die of SIGKILL; pyinit.exited signal 137; exit 137
+        at 9 time-up -> inspect 10
+        inspected 10@D
+        time-up -> stop.unkillable 10 it does not die of SIGKILL; pyinit.exited signal 137; exit 137
         """,
         pid1=True,
     )
@@ -180,7 +289,7 @@ def test_successor_that_does_not_die() -> None:
         signal TERM -> stop.begun signal TERM; child 20 TERM+CONT; inspect 20
         at 8 time-up -> stop.killing 20; kill children
     """)
-    for history.now in (9.0, 10.0):
+    for history.now in (9.0, 10.0, 10.0):
         history.tell("time-up")
     assert history.machine.status == 137
 

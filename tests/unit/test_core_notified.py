@@ -62,6 +62,18 @@ def test_refusals_have_an_end() -> None:
     assert [len(actions) for actions in refused] == [1] * 32 + [0] * 968
 
 
+def test_strangers_do_not_hide_why_a_pid_file_is_refused() -> None:
+    """However many strangers have been refused: the one warning that says what is wrong with the PID file comes."""
+    history = History(Policy(pid_file=True, pid_file_timeout_s=1.0))
+    history.tell("started")
+    for pid in range(100):
+        history.actions("notify", "-", "READY=1", "refused", f"its sender, PID {pid}")
+    history.play("""
+        at 1 time-up -> read file
+        claim no is empty -> service.refused pid-file is empty
+    """)
+
+
 @pytest.mark.parametrize("field", ["READY=0", "READY=yes", "RELOADING=", "STOPPING=0", "WATCHDOG=1", "X_OWN=1"])
 def test_message_that_says_nothing_to_us(field: str) -> None:
     """A flag counts as 1 only, and what means nothing to pyinit is no news; whoever supervises it gets it as it is."""

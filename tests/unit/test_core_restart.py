@@ -113,7 +113,9 @@ def test_nobody_who_is_left_gets_a_run_beside_him() -> None:
         ended 10 exited 4 -> stop.begun main TERM; stop.killing 20; kill children; reap 10 main 4 warning
         at 1 time-up -> walk
         walked
-        at 2 time-up -> stop.unkillable 20 it does not die of SIGKILL; service.given_up left 4
+        at 2 time-up -> inspect 20
+        inspected 20
+        time-up -> stop.unkillable 20 it does not die of SIGKILL; service.given_up left 4
                      -> pass on STOPPING=1; pyinit.exited main 4; exit 4
         is done
         """,
@@ -378,25 +380,26 @@ def test_without_restart_a_restart_cannot_be_asked_for() -> None:
 
 def test_a_stop_through_the_control_socket_during_the_delay() -> None:
     """It is as final as a signal is; a restart that is asked for after it is refused."""
-    final = "a stop was asked for, and that is final"
     play_lives(
         CRASHED
-        + f"""
+        + """
         asked stop -> stop.begun request TERM; pass on STOPPING=1; answer done
         asked stop -> control.request stop a stop is under way; pass on STOPPING=1; answer done
-        asked restart -> control.request restart refused {final}; answer {final}
+        asked restart -> control.request restart refused pyinit is about to leave; answer pyinit is about to leave
         childless -> pyinit.exited main 1; exit 1
         """
     )
 
 
 def test_a_stop_is_the_reason_of_an_end_that_a_restart_began() -> None:
-    """A stop that is asked for while the run is stopped for a restart: the record of the exit names the stop."""
+    """A stop that is asked for while the run is stopped for a restart is final, and the reason of the exit."""
     play_lives(
         """
         asked restart -> stop.begun restart TERM command; run stop 10 - 8; answer done
         command stop 90 -> command.started stop 90
         asked stop -> control.request stop a stop is under way; pass on STOPPING=1; answer done
+        asked restart -> control.request restart refused a stop was asked for, and that is final
+                      -> answer a stop was asked for, and that is final
         ended 10 exited 0 -> reap 10 main 0
         ended 90 exited 0 -> command.ended stop 90 0; reap 90 command 0
         childless -> pyinit.exited request 0; exit 0

@@ -29,6 +29,10 @@ FACTS: list[tuple[str, dict[str, Any]]] = [
     ("config.unknown_variable", {"variable": "PYINIT_GRASE", "suggestion": "PYINIT_GRACE"}),
     ("config.unknown_variable", {"variable": "PYINIT_X", "suggestion": None}),
     ("spawn.failed", {"command": "ngnix", "errno": 2, "status": 127, "reason": "not found in PATH"}),
+    (
+        "spawn.failed",
+        {"command": "nginx", "errno": 13, "status": 125, "reason": "no", "option": "--nice", "value": "-5"},
+    ),
     ("process.adopted", {"process": WORKER, "escaped": ("adopted", "group", "session"), "role": "adopted"}),
     ("process.adopted", {"process": STRANGER, "escaped": ("adopted",), "role": "foreign"}),
     ("process.reaped", {"process": MAIN, "role": "main", "escaped": (), "end": GOOD, "usage": Usage(0.1, 0.02, 4096)}),

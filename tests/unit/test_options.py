@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyinit import options, signames, usage, values
@@ -30,6 +30,28 @@ DEFAULTS = {
     "rewrite": {},
     "forward_to": "group",
     "pdeathsig": None,
+    "user": None,
+    "group": None,
+    "chdir": None,
+    "umask": None,
+    "rlimits": (),
+    "nice": None,
+    "oom_score_adj": None,
+    "cpu_affinity": None,
+    "ioprio": None,
+    "env": (),
+    "env_files": (),
+    "clear_env": False,
+    "stdin": "inherit",
+    "close_fds": False,
+    "keep_fds": (),
+    "setsid": False,
+    "tty": None,
+    "main_pdeathsig": None,
+    "no_new_privs": False,
+    "cap_drop": (),
+    "cap_keep": (),
+    "securebits": None,
     "log_format": "auto",
     "log_level": "info",
     "log_reaps": False,
@@ -77,7 +99,7 @@ def test_the_table_and_the_settings_agree() -> None:
         assert len(names) == len(set(names))
     assert all(row.metavar for row in rows if row.takes_value)
     assert all(not row.metavar for row in rows if not row.takes_value)
-    assert all(bool(row.choices) == (row.kind == "choice") for row in rows)
+    assert all(bool(row.choices) == (row.kind in ("choice", "report")) for row in rows)
 
 
 FLAGS = [
@@ -123,7 +145,41 @@ FLAGS = [
     (["--forward-to=main"], "forward_to", "main"),
     (["--forward-to", "roots", "-g"], "forward_to", "group"),
     (["-g", "--forward-to", "roots"], "forward_to", "roots"),
-    (["--group"], "forward_to", "group"),
+    (["--user", "www-data"], "user", ("www-data", None)),
+    (["--user=1000:4294967294"], "user", ("1000", "4294967294")),
+    (["--user", "caf\u00e9:users"], "user", ("caf\u00e9", "users")),
+    (["--group", "adm"], "group", "adm"),
+    (["--chdir", "srv/www"], "chdir", "srv/www"),
+    (["--umask", "27"], "umask", 0o027),
+    (["--umask=00777"], "umask", 0o777),
+    (["--umask", "0"], "umask", 0),
+    (["--rlimit", "NOFILE=1024"], "rlimits", (("NOFILE", 1024, 1024),)),
+    (["--rlimit", "rlimit_core=0:unlimited", "--rlimit=as=4G"], "rlimits", (("CORE", 0, -1), ("AS", 2**32, 2**32))),
+    (["--rlimit", "STACK=8m:", "--rlimit", "nproc=:77"], "rlimits", (("STACK", 2**23, None), ("NPROC", None, 77))),
+    (["--rlimit", "CPU=infinity"], "rlimits", (("CPU", -1, -1),)),
+    (["--nice", "-20"], "nice", -20),
+    (["--nice=+19"], "nice", 19),
+    (["--oom-score-adj", "-1000"], "oom_score_adj", -1000),
+    (["--cpu-affinity", "0-3,5"], "cpu_affinity", frozenset({0, 1, 2, 3, 5})),
+    (["--cpu-affinity=7,7,8191"], "cpu_affinity", frozenset({7, 8191})),
+    (["--ioprio", "idle"], "ioprio", (3, 0)),
+    (["--ioprio", "best-effort"], "ioprio", (2, 4)),
+    (["--ioprio=realtime:7"], "ioprio", (1, 7)),
+    (["--env", "A=1,2 =3", "--env", "B"], "env", ("A=1,2 =3", "B")),
+    (["--env", "\udcff=\udcfe"], "env", ("\udcff=\udcfe",)),
+    (["--env-file", "a,b", "--env-file=c d"], "env_files", ("a,b", "c d")),
+    (["--clear-env"], "clear_env", True),
+    (["--stdin", "null"], "stdin", "null"),
+    (["--close-fds"], "close_fds", True),
+    (["--setsid"], "setsid", True),
+    (["--no-setsid"], "setsid", False),
+    (["--tty", "/dev/tty9"], "tty", "/dev/tty9"),
+    (["--pdeathsig", "TERM"], "main_pdeathsig", 15),
+    (["--no-new-privs"], "no_new_privs", True),
+    (["--cap-drop", "all", "--cap-drop=net_raw,CAP_KILL"], "cap_drop", (-1, 13, 5)),
+    (["--cap-keep", "Net-Bind-Service"], "cap_keep", (10,)),
+    (["--securebits", "noroot,noroot_locked"], "securebits", 3),
+    (["--securebits", "none"], "securebits", 0),
     (["--parent-death-signal", "KILL"], "pdeathsig", 9),
     (["-p", "SIGTERM"], "pdeathsig", 15),
     (["-p15"], "pdeathsig", 15),
@@ -288,6 +344,27 @@ VARIABLES = [
     (b"PYINIT_LOG_FILE", b"/dev/stdout", "log_file", "/dev/stdout"),
     (b"PYINIT_LOG_FILE", b"/log/\xff", "log_file", "/log/\udcff"),
     (b"PYINIT_LOG_SCHEMA", b"ecs", "log_schema", "ecs"),
+    (b"PYINIT_USER", b"1000:users", "user", ("1000", "users")),
+    (b"PYINIT_GROUP", b"7", "group", "7"),
+    (b"PYINIT_CHDIR", b"/srv/\xff", "chdir", "/srv/\udcff"),
+    (b"PYINIT_UMASK", b"077", "umask", 0o077),
+    (b"PYINIT_RLIMIT", b"NOFILE=5:6, CORE=0", "rlimits", (("NOFILE", 5, 6), ("CORE", 0, 0))),
+    (b"PYINIT_NICE", b"-5", "nice", -5),
+    (b"PYINIT_OOM_SCORE_ADJ", b"500", "oom_score_adj", 500),
+    (b"PYINIT_CPU_AFFINITY", b"0,2-3", "cpu_affinity", frozenset({0, 2, 3})),
+    (b"PYINIT_IOPRIO", b"none", "ioprio", (0, 0)),
+    (b"PYINIT_ENV", b"A=1, 2\n\nB=x=y\n", "env", ("A=1, 2", "B=x=y")),
+    (b"PYINIT_ENV_FILE", b"/a b\n/c,d", "env_files", ("/a b", "/c,d")),
+    (b"PYINIT_CLEAR_ENV", b"1", "clear_env", True),
+    (b"PYINIT_STDIN", b"null", "stdin", "null"),
+    (b"PYINIT_CLOSE_FDS", b"yes", "close_fds", True),
+    (b"PYINIT_SETSID", b"off", "setsid", False),
+    (b"PYINIT_TTY", b"/dev/tty1", "tty", "/dev/tty1"),
+    (b"PYINIT_PDEATHSIG", b"INT", "main_pdeathsig", 2),
+    (b"PYINIT_NO_NEW_PRIVS", b"true", "no_new_privs", True),
+    (b"PYINIT_CAP_DROP", b"ALL", "cap_drop", (-1,)),
+    (b"PYINIT_CAP_KEEP", b"kill, chown 	setuid,", "cap_keep", (5, 0, 7)),
+    (b"PYINIT_SECUREBITS", b"noroot", "securebits", 1),
     *[(b"PYINIT_LOG_REAPS", text, "log_reaps", True) for text in (b"1", b"true", b"yes", b"on", b"True", b"YES")],
     *[(b"PYINIT_LOG_ARGS", text, "log_args", False) for text in (b"0", b"false", b"no", b"off", b"False", b"OFF")],
 ]
@@ -298,6 +375,7 @@ WITH_OTHERS = [
     (b"PYINIT_PID_FILE_TIMEOUT", b"1m30s", "pid_file_timeout_s", 90.0, ["--pid-file", "/x"]),
     (b"PYINIT_PID_FILE_TIMEOUT", b"0", "pid_file_timeout_s", 0.0, ["--pid-file", "/x"]),
     (b"PYINIT_CLEAN_PID_FILE", b"1", "clean_pid_file", True, ["--pid-file", "/x"]),
+    (b"PYINIT_KEEP_FD", b"1000", "keep_fds", (1000,), ["--close-fds"]),
     (b"PYINIT_GRACE_MAX", b"5m", "grace_max_s", 300.0, ["--notify"]),
     (b"PYINIT_RESTART_LIMIT", b"1/1ms", "restart_limit", (1, 0.001), ["--restart", "always"]),
     (b"PYINIT_RESTART_LIMIT", b"1000/24h", "restart_limit", (1000, 86400.0), ["--restart", "on-failure"]),
@@ -339,7 +417,7 @@ def test_each_option_but_the_actions_has_a_tested_variable() -> None:
     """No option is left without a variable; what ends the parsing or stands for another option has none."""
     tested = {variable.decode() for variable, *_ in VARIABLES} | {variable.decode() for variable, *_ in WITH_OTHERS}
     assert {row.variable for row in options.OPTIONS if row.variable} == tested
-    assert {row.kind for row in options.OPTIONS if not row.variable} == {"action", "preset"}
+    assert {row.kind for row in options.OPTIONS if not row.variable} == {"action", "preset", "report"}
 
 
 @pytest.mark.parametrize("row", [row for row in options.OPTIONS if row.variable], ids=lambda row: row.name)
@@ -405,8 +483,11 @@ def test_options_end_at_the_first_operand(argv: list[str], command: list[str]) -
         (["-help"], "help"),
         (["-h"], "help"),
         (["--help"], "help"),
+        (["--help-all"], "help-all"),
         (["-V"], "version"),
         (["--version"], "version"),
+        (["--", "--help"], "help"),
+        (["--grace", "bad", "--", "--version", "--no-such-option"], "version"),
         (["-hV"], "help"),
         (["-Vh"], "version"),
         (["--help", "--no-such-option"], "help"),
@@ -422,6 +503,39 @@ def test_help_and_version_end_the_parsing(argv: list[str], action: str) -> None:
     assert settings.print_text == usage.text_of(action)
     assert (settings.print_fd, settings.exit_status) == (1, 0)
     assert settings.command == []
+
+
+@pytest.mark.parametrize(
+    ("argv", "action", "report", "command"),
+    [
+        (["--check"], "check", "text", []),
+        (["--check=text"], "check", "text", []),
+        (["--check=json"], "check", "json", []),
+        (["--check", "--grace", "60s"], "check", "text", []),
+        (["--check", "nginx", "--check=json"], "check", "text", ["nginx", "--check=json"]),
+        (["--pause", "--check"], "check", "text", []),
+        (["--dry-run", "nginx"], "dry-run", "text", ["nginx"]),
+        (["--dry-run=json", "--", "nginx"], "dry-run", "json", ["nginx"]),
+        (["--dry-run", "--pause"], "dry-run", "text", []),
+        (["--dry-run", "--check=json"], "check", "json", []),
+        (["--check=json", "--dry-run", "x"], "dry-run", "text", ["x"]),
+        (["--", "--check"], "check", "text", []),
+        (["--", "--check=json", "--grace", "60s"], "check", "json", []),
+        (["--grace", "60s", "--", "--dry-run", "--", "nginx", "-g"], "dry-run", "text", ["nginx", "-g"]),
+        (["--", "--dry-run", "--", "--check"], "dry-run", "text", ["--check"]),
+        (["--", "./--check"], "run", "", ["./--check"]),
+        (["--", "--", "--check"], "run", "", ["--", "--check"]),
+        (["true", "--check"], "run", "", ["true", "--check"]),
+    ],
+)
+def test_check_and_dry_run(argv: list[str], action: str, report: str, command: list[str]) -> None:
+    """Both start nothing and take the options beside them; an image's `pyinit --` in front of them does no harm."""
+    settings = options.parse(argv, {b"PYINIT_LOG_LEVEL": b"debug"})
+
+    assert (settings.action, settings.report, settings.command) == (action, report, command)
+    assert settings.grace_s == (60.0 if "60s" in argv else 8.0)
+    assert settings.log_level == "debug"
+    assert settings.given_as["log_level"] == ("PYINIT_LOG_LEVEL", ["debug"])
 
 
 def test_unknown_variables_come_with_the_nearest_name() -> None:
@@ -502,6 +616,7 @@ NAMES = st.one_of(
 )
 
 
+@settings(max_examples=400, deadline=None)
 @given(argv=st.lists(WORDS, max_size=8), environ=st.dictionaries(NAMES, BYTES, max_size=4))
 def test_nothing_but_a_usage_error_comes_out(argv: list[str], environ: dict[bytes, bytes]) -> None:
     """Whatever the arguments and variables are, there are settings, or one line that can be printed."""

@@ -65,6 +65,14 @@ def test_rules_are_loaded_where_there_are_some() -> None:
         assert imported_by(*argv, "--", "true") == OURS | {"pyinit.rules"}
 
 
+def test_values_for_main_are_loaded_where_there_are_some() -> None:
+    """An option for main's environment loads what reads its value, and nothing of what does it."""
+    for argv in (["--user", "x"], ["--rlimit", "NOFILE=5"], ["--nice=5"], ["--env", "A=1"], ["--cap-drop", "all"]):
+        child = {"pyinit.child", "pyinit.child.values", "pyinit.rules"}
+        assert imported_by(*argv, "--", "true") == OURS | child
+    assert imported_by("--no-new-privs", "--chdir", "/", "--", "true") == OURS | {"pyinit.rules"}
+
+
 def test_a_parse_under_another_name_imports_one_more() -> None:
     """The command lines of all peers are one small module; their texts are loaded only to be shown."""
     ours = OURS | {"pyinit.peers"}

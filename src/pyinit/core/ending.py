@@ -186,17 +186,21 @@ class Ending:
         if self._kill is not None:
             if now < self._kill.deadline:
                 return [], False
-            deeper = self._kill.look_deeper()
-            return (deeper, False) if deeper else (self._give_up(), True)
+            may_die = [one for one in self._roster.alive if one.identity not in self._undeliverable]
+            looks = self._kill.look_again(may_die, now)
+            return (looks, False) if looks else (self._give_up(), True)
         if self._stop is None:
             return [], False
         if now >= self._stop.kill_at:
             return self._begin_kill(now), False
         return self._stop.tick(now), False
 
-    def inspected(self, event: events.Inspected) -> list[Action]:
-        """Hand the signal on where it is ignored."""
-        return self._signalling.inspected(event.views) if self._signalling is not None else []
+    def inspected(self, event: events.Inspected, now: float) -> list[Action]:
+        """Hand the signal on where it is ignored; after SIGKILL, wait on for who is being taken down."""
+        if self._kill is not None:
+            self._kill.inspected(event.views, self._roster, now)
+            return []
+        return self._stop.inspected(event.views) if self._stop is not None else []
 
     def walked(self, event: events.Walked, now: float) -> list[Action]:
         """Signal or kill those who were found."""

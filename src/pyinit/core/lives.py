@@ -160,14 +160,14 @@ class Lives:
         if self._due is not None:
             return self._leave(now)  # main was not there: what the last run came to stands
         self._outcome = run.outcome
-        if run.stop_asked or not (run.restart_asked or self._counted.wanted(run.outcome["status"])):
+        if run.requests.stop_asked or not (run.requests.restart_asked or self._counted.wanted(run.outcome["status"])):
             return self._leave(now)
         if not gone:
             return [self._given_up("left"), *self._leave(now)]
-        delay_s = 0.0 if run.restart_asked else self._counted.delay_s(now, now - self._run_begun_at)
+        delay_s = 0.0 if run.requests.restart_asked else self._counted.delay_s(now, now - self._run_begun_at)
         if delay_s is None:
             return [self._given_up("limit"), *self._leave(now)]
-        actions = self._wait(delay_s, now, asked=run.restart_asked)
+        actions = self._wait(delay_s, now, asked=run.requests.restart_asked)
         self._before = self.totals
         self._run = Machine(self._policy, self.restarts + 1)
         return actions
@@ -228,7 +228,7 @@ class Lives:
     def _leave(self, now: float) -> list[Action]:
         """Leave with what the last run came to."""
         self.status = status = self._outcome["status"]
-        final = [] if self._run.stop_asked else [PassOn({"STOPPING": "1"})]
+        final = [] if self._run.requests.stop_asked else [PassOn({"STOPPING": "1"})]
         duration_s = now - self.started_at
         facts = {**self._outcome, **self.totals, "restarts": self.restarts, "duration_s": duration_s}
         return [*final, Report("pyinit.exited", facts), Exit(status)]

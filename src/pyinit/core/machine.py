@@ -363,8 +363,7 @@ class Machine:
         return []
 
     def _on_inspected(self, event: events.Inspected, now: float) -> list[Action]:
-        del now
-        return self._ending.inspected(event)
+        return self._ending.inspected(event, now)
 
     def _on_walked(self, event: events.Walked, now: float) -> list[Action]:
         forwarded = [] if self._ending.killing else self._forwarding.walked(event.processes)

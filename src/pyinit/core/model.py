@@ -95,6 +95,7 @@ class Process:
         start_ticks: start time after boot in clock ticks, field 22 of proc_pid_stat(5); 0 where unknown.
         name: the command name (comm), at most 15 bytes in the kernel, decoded for people.
         state: the state letter of proc_pid_stat(5), "Z" for a zombie; "?" where unknown.
+        used_ticks: the CPU time that it has used so far, all its threads, in clock ticks.
         uid: the owner, or -1 where unknown.
         args: the command line, or None where it was not read.
         born_s: the same moment on the clock that the core is given (monotonic seconds); -1.0 where unknown.
@@ -115,6 +116,7 @@ class Process:
         "start_ticks",
         "state",
         "uid",
+        "used_ticks",
     )
 
     def __init__(  # noqa: PLR0913  # what /proc/PID/stat holds
@@ -128,6 +130,7 @@ class Process:
         born_s: float = -1.0,
         name: str = "?",
         state: str = "?",
+        used_ticks: int = 0,
         uid: int = -1,
         args: tuple[str, ...] | None = None,
         foreign: bool = False,
@@ -141,6 +144,7 @@ class Process:
         self.born_s = born_s
         self.name = name
         self.state = state
+        self.used_ticks = used_ticks
         self.uid = uid
         self.args = args
         self.foreign = foreign

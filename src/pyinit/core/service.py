@@ -40,7 +40,8 @@ _TOLD = ("READY", "RELOADING", "STOPPING", "STATUS", "ERRNO", "EXIT_STATUS", "EX
 _FLAGS = _TOLD[:3]
 # What a service may say again and again: a message of nothing else, and of nothing new, is told at debug.
 _SMALL_TALK = frozenset(("status", "extend_timeout_usec"))
-# Refusals that are told: their reasons hold numbers, and whoever sends messages in vain can go on for ever.
+# Refusals that are told of each source: their reasons hold numbers, and whoever sends messages in vain can go on for
+# ever.
 _REFUSALS_MAX = 32
 # Of EXTEND_TIMEOUT_USEC: 30,000 years.
 _DIGITS_MAX = 18
@@ -195,7 +196,7 @@ class Service:
     def _refuse(self, claim: Claim) -> list[Action]:
         """Tell of what is not believed, once for each reason."""
         word = (claim.source, claim.reason)
-        if word in self._told or len(self._told) >= _REFUSALS_MAX:
+        if word in self._told or sum(source == claim.source for source, _ in self._told) >= _REFUSALS_MAX:
             return []
         self._told.add(word)
         return [Report("service.refused", {"source": claim.source, "claim": claim.text, "reason": claim.reason})]

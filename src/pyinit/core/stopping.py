@@ -284,6 +284,7 @@ class Kill:
         self.deadline = now + KILL_PATIENCE_S
         self._walking = False
         self._looked_deeper = pid1
+        self._inspecting = False
 
     def everybody(self) -> list[Action]:
         """Kill everybody that can be reached now."""
@@ -291,6 +292,7 @@ class Kill:
 
     def ended(self, now: float) -> None:
         """Give the kernel more time: it is getting on."""
+        self._inspecting = False
         self.deadline = min(now + KILL_PATIENCE_S, self._limit)
 
     def undeliverable(self) -> list[Action]:
@@ -300,14 +302,33 @@ class Kill:
         self._walking = True
         return [Walk()]
 
-    def look_deeper(self) -> list[Action]:
-        """Walk the tree once before giving up: what hangs below a child that does not die can be killed."""
-        if self._looked_deeper:
+    def look_again(self, left: Sequence[Process], now: float) -> list[Action]:
+        """Look once more before giving up those who are `left`, less who may not be killed; nothing: it is time to.
+
+        First at what hangs below them, which can be killed; then whether the kernel is still taking them down.
+        """
+        if not self._looked_deeper:
+            self._looked_deeper = True
+            self._limit += KILL_PATIENCE_S
+            self.deadline += KILL_PATIENCE_S
+            return [Walk()]
+        if self._inspecting or not left or now >= self._limit:
             return []
-        self._looked_deeper = True
-        self._limit += KILL_PATIENCE_S
-        self.deadline += KILL_PATIENCE_S
-        return [Walk()]
+        self._inspecting = True
+        return [Inspect(left)]
+
+    def inspected(self, views: Iterable[View], roster: Roster, now: float) -> None:
+        """Wait on as long as somebody is being taken down: to free many gigabytes of memory takes the kernel seconds.
+
+        That is work, which the D state is not.
+        """
+        for view in views:
+            process, known = view.process, roster.get(view.process.pid)
+            if known is None or process.state == "D":
+                continue
+            if process.state == "R" or process.used_ticks > known.used_ticks:
+                known.used_ticks = process.used_ticks
+                self.ended(now)
 
     def walked(self, processes: Iterable[Process], roster: Roster) -> list[Action]:
         """Kill the descendants that hide behind a child that may not be killed."""

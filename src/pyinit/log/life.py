@@ -55,6 +55,9 @@ def _spawn_failed(facts: Facts, look: Look) -> tuple[str, Keys]:
     keys: Keys = {"process.command": command, "pyinit.exit.status": status}
     add_errno(keys, facts.get("errno") or 0)
     keys["error.message"] = reason
+    if facts.get("option"):
+        keys["pyinit.option"] = facts["option"]
+        keys["pyinit.value"] = facts.get("value") or ""
     return f"could not start {command}: {reason}; leaving with status {status}", keys
 
 
@@ -155,6 +158,7 @@ BEGINNING = {
         "error",
         _spawn_failed,
         ("process.command", "pyinit.exit.status", "pyinit.errno", "error.type", "error.message"),
+        ("pyinit.option", "pyinit.value"),
     ),
     "process.adopted": Event(
         "info", _adopted, (*PROCESS, "pyinit.role", "pyinit.foreign", "pyinit.escaped"), PROCESS_KNOWN

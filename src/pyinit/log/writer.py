@@ -99,6 +99,11 @@ class Writer:
             # Closed (or negative), or not ours to look at. PID 1 lives on without a log.
             self._poll_fd = -1
 
+    @property
+    def writable(self) -> bool:
+        """Whether a way to write has been found."""
+        return self._send is not None
+
     def _open_send(self, fd: int, *, own_fd: bool) -> Send | None:
         """Return the function that writes to `fd` without waiting, or None when it can't be written to.
 
