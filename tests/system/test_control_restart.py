@@ -1,9 +1,8 @@
-"""pyinitctl where main is started again: a restart that is asked for, the time between two runs, and a stop that wins."""
+"""pyinitctl where main is started again: a restart that is asked for, between two runs, and a stop that wins."""
 
 from __future__ import annotations
 
 import json
-import os
 import signal
 from typing import TYPE_CHECKING
 
@@ -135,9 +134,7 @@ def test_answers_go_on_after_sigkill(pyinit: Start) -> None:
         assert talk.ask("wait", until="ready")["ready"] is True
         assert talk.ask("status")["restarts"] == 1
     run.out.wait("ready", 2)
-    os.kill(run.pid, signal.SIGINT)
-    os.kill(run.pid, signal.SIGINT)
-    assert run.finish() == 128 + signal.SIGKILL
+    assert run.stop() == 128 + signal.SIGKILL
 
 
 @pytest.mark.modes(SUBREAPER)
@@ -148,7 +145,7 @@ def test_followers_hear_all_runs(pyinit: Start) -> None:
     with Talk(run.pid) as talk:
         assert talk.ask("events", follow=True)["follow"] is True
         assert ctl(run, "restart").status == 0
-        names = []
+        names: list[str] = []
         while names.count(RESTARTING) < 2:
             names.append(json.loads(talk.line())["event.name"])
         assert [name for name in names if name in {STARTED, RESTARTING, RESTARTED}] == [

@@ -219,7 +219,6 @@ class History:
         make: dict[str, Callable[[], events.Event]] = {
             "started": lambda: events.Started(self._main(rest[0]) if rest else self.process(str(MAIN))),
             "not-started": lambda: events.NotStarted(int(rest[0]), 2, "is not there"),
-            "asked": lambda: events.Asked(rest[0], 7, 1000),
             "paused": lambda: events.Started(None),
             "stopped": lambda: events.Stopped(SIGNALS[rest[0]]),
             "signal": lambda: events.Signalled(SIGNALS[rest[0]], KERNEL if rest[1:] == ["typed"] else 7, 1000),

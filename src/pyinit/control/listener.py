@@ -74,7 +74,7 @@ class Control:
             from pyinit.core import actions
 
             answers = Answers(self._launch, self._machine, self._log, self.ring, self._loop)
-            self._server = server = Server(self._socket, self.ring, answers, self._log, rights=self._rights)
+            self._server = Server(self._socket, self.ring, answers, self._log, rights=self._rights)
         except Exception as error:  # noqa: BLE001  # no memory, no descriptor, a file gone: the run goes on without it
             self._socket.close()
             self._log.report("pyinit.degraded", lack(f"{type(error).__name__}: {error}"))

@@ -21,9 +21,7 @@ SEVERITIES = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 # The keys that every record begins with, in this order.
 COMMON = ("timestamp", "severity", "message", "event.name", "pyinit.schema")
 
-EVENTS = (
-    life.BEGINNING | service.EVENTS | restart.EVENTS | stop.EVENTS | command.EVENTS | control.EVENTS | life.ENDING
-)
+EVENTS = life.BEGINNING | service.EVENTS | restart.EVENTS | stop.EVENTS | command.EVENTS | control.EVENTS | life.ENDING
 
 # The events that tell how the run came out: one of them is its last word.
 LAST = frozenset(("pyinit.exited", "spawn.failed"))
