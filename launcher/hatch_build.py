@@ -17,7 +17,7 @@ HELP = "pyinit's launcher is C: a C compiler is needed to build it (Debian, Ubun
 
 
 class LauncherHook(BuildHookInterface):  # type: ignore[type-arg]  # hatchling's own generic is not needed
-    """Compile launcher/pyinit.c into the wheel's scripts, by both its names, beside pyinit-main; make what is in share/.
+    """Compile launcher/pyinit.c into the scripts of the wheel, by both its names; make what goes below share/.
 
     A wheel has no links, so that there are two of the launcher.
     """

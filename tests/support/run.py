@@ -266,9 +266,12 @@ class Run:
         assert len(found) == 1, f"{len(found)} records of {event} with {facts}: {self.log.names()}"
         return found[0]
 
-    def assert_idle(self) -> None:
-        """Once pyinit waits for nothing but events, let some time pass, and see that it did not wake up in it."""
-        procs.wait_until_asleep(self.pid, for_ever=True)
+    def assert_idle(self, *, for_ever: bool = True) -> None:
+        """Once pyinit waits for nothing but events, let some time pass, and see that it did not wake up in it.
+
+        Not `for_ever`: it has a moment to wait for as well.
+        """
+        procs.wait_until_asleep(self.pid, for_ever=for_ever)
         before = procs.wakeups(self.pid)
         pass_time(IDLE_S)
         assert procs.wakeups(self.pid) == before

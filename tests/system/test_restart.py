@@ -7,12 +7,12 @@ import os
 import shutil
 import signal
 import tempfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from support.outer import Outer
-from support.person import Person
+from support.person import CTRL_C, Person
 from support.programs import program
 from support.run import (
     ADOPTED,
@@ -192,7 +192,7 @@ def test_delay_is_idle_and_a_stop_ends_it_at_once(pyinit: Start) -> None:
     """While pyinit waits for the next run it does not wake up; a stop request ends it, with the last run's status."""
     run = pyinit(*CRASH, options=[*ON_FAILURE, *LATE])
     assert run.wait_for(RESTARTING)["pyinit.restart.delay_s"] == 3600
-    run.assert_idle()
+    run.assert_idle(for_ever=False)
     run.signal(signal.SIGUSR1)
     assert run.stop() == 3
     assert run.seconds < 5
@@ -308,10 +308,15 @@ def test_main_gets_what_the_first_one_got(pyinit: Start, workdir: Path) -> None:
         os.close(reading)
         os.close(writing)
     reports = [json.loads(line) for line in run.out.lines]
-    assert len(reports) == 3
     assert str(writing) in reports[0]["fds"]
     listen = [bytes.fromhex(entry).decode() for entry in reports[0]["env"]]
     assert (f"LISTEN_PID={reports[0]['pid']}" in listen) == (run.mode == PID1)
+    assert_three_alike(reports)
+
+
+def assert_three_alike(reports: list[dict[str, Any]]) -> None:
+    """See that three mains found the same, but for their PIDs."""
+    assert len(reports) == 3
     for report in reports:
         assert report["pid"] == report["pgid"] == report["sid"]
         own = b"LISTEN_PID=%d" % report["pid"]
@@ -319,6 +324,54 @@ def test_main_gets_what_the_first_one_got(pyinit: Start, workdir: Path) -> None:
         for name in ("pid", "pgid", "sid"):
             del report[name]
     assert reports[0] == reports[1] == reports[2]
+
+
+def test_main_is_what_the_options_make_of_it_each_time(pyinit: Start) -> None:
+    """Standard input, limits, folder, variables, descriptors: what options ask for is done at each start."""
+    reading, writing = os.pipe()
+    asked = [
+        "--stdin",
+        "null",
+        "--rlimit",
+        "NOFILE=64",
+        "--chdir",
+        "/",
+        "--umask",
+        "027",
+        "--close-fds",
+        "--env",
+        "A=b",
+    ]
+    try:
+        run = pyinit(
+            program("report"), options=[*ALWAYS, *AT_ONCE, "--restart-limit", "2/1h", *asked], pass_fds=[writing]
+        )
+        assert run.finish() == 0
+    finally:
+        os.close(reading)
+        os.close(writing)
+    reports = [json.loads(line) for line in run.out.lines]
+    assert sorted(reports[0]["fds"], key=int) == ["0", "1", "2"]
+    assert bytes.fromhex(reports[0]["fds"]["0"]) == b"/dev/null"
+    assert_three_alike(reports)
+
+
+def test_terminal_of_main_is_opened_anew(pyinit: Start) -> None:
+    """The kernel hangs the terminal of --tty up when main ends: the next main has it, and its keys, all the same."""
+    screen, line = os.openpty()
+    name = os.ttyname(line)
+    os.chmod(name, 0o666)  # noqa: PTH101  # a path as text
+    os.close(line)
+    try:
+        run = pyinit("/bin/sleep", "60", options=[*ALWAYS, *AT_ONCE, "--tty", name])
+        run.wait_for(STARTED)
+        for number in (1, 2):
+            os.write(screen, CTRL_C.encode())
+            assert run.wait_for(RESTARTING, number)["pyinit.exit.signal"] == "SIGINT"
+            run.wait_for(RESTARTED, number)
+        assert run.stop() == 128 + signal.SIGTERM
+    finally:
+        os.close(screen)
 
 
 def test_commands_do_not_get_what_is_kept_for_main(pyinit: Start) -> None:
