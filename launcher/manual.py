@@ -140,7 +140,9 @@ def _option(option: Option) -> list[str]:
 
 
 def _names(option: Option) -> str:
-    names = [f"\\fB\\-{letter}\\fR" for letter in option.short] + [f"\\fB\\-\\-{_text(option.name)}\\fR"]
+    names = [f"\\fB\\-{letter}\\fR" for letter in option.short]
+    if option.name:
+        names.append(f"\\fB\\-\\-{_text(option.name)}\\fR")
     if option.kind == "switch":
         names.append(f"\\fB\\-\\-no\\-{_text(option.name)}\\fR")
     value = f" \\fI{_text(option.metavar)}\\fR" if option.takes_value else ""
