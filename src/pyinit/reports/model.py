@@ -34,6 +34,8 @@ class Facts(NamedTuple):
         grace_s: the longest time between a stop request and SIGKILL (seconds).
         kubernetes: the variables of a pod are there.
         uid, gid: who pyinit is.
+        main_uid: the user that main becomes (--user), or None.
+        can_become: pyinit has CAP_SETUID; None where that cannot be seen.
         can_kill: pyinit has CAP_KILL; None where that cannot be seen.
         cgroup: the version of the control groups, 0 where none is to be seen.
         counts_oom: OOM kills in our control group are counted where pyinit can read it.
@@ -70,6 +72,8 @@ class Facts(NamedTuple):
     kubernetes: bool = False
     uid: int = 0
     gid: int = 0
+    main_uid: int | None = None
+    can_become: bool | None = True
     can_kill: bool | None = True
     cgroup: int = 2
     counts_oom: bool = True
