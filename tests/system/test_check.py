@@ -73,6 +73,12 @@ def test_another_user_for_main(mode: str) -> None:
     assert (status, rows["capabilities"]["state"]) == (0, "degraded")
 
 
+@pytest.mark.modes(SUBREAPER, PID1)
+def test_what_is_said_of_the_session(mode: str) -> None:
+    """--no-setsid counts."""
+    assert checks(mode, "--no-setsid")[1]["terminal"]["means"] == "main stays in pyinit's session."
+
+
 @pytest.mark.modes(PLAIN_USER, PID1_USER)
 def test_another_user_that_main_cannot_become(mode: str) -> None:
     """Where a run would end with 125, the check is not content."""

@@ -144,8 +144,14 @@ def _structlog(facts: Facts) -> Row:
 
 
 def _terminal(facts: Facts) -> Row:
+    if facts.tty is not None:
+        return Row("terminal", OK, facts.tty, "main leads a session of its own on it.")
     if facts.terminal == "none":
-        return Row("terminal", OK, "none", "main leads a session of its own.")
+        stays = facts.own_session is False
+        means = "main stays in pyinit's session." if stays else "main leads a session of its own."
+        return Row("terminal", OK, "none", means)
+    if facts.own_session:
+        return Row("terminal", OK, "a controlling terminal", "main leads a session of its own, without a terminal.")
     return Row("terminal", OK, "a controlling terminal", "main becomes its foreground group, and job control works.")
 
 

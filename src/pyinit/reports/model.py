@@ -25,6 +25,8 @@ class Facts(NamedTuple):
         prctl_problem: why python-prctl cannot be imported, or None.
         structlog_problem: the same for the parts of structlog that the log needs.
         terminal: the kind of the controlling terminal: "none", "own" or "shell".
+        tty: the terminal that main is given (--tty), or None.
+        own_session: what --setsid, --no-setsid and --tty say; None where none is given.
         log: what the log is written to, in words.
         log_problem: why nothing can be written there, or None.
         log_heard: False where nobody ever reads it (/dev/null).
@@ -62,6 +64,8 @@ class Facts(NamedTuple):
     prctl_problem: str | None = None
     structlog_problem: str | None = None
     terminal: str = "none"
+    tty: str | None = None
+    own_session: bool | None = None
     log: str = "standard error, a pipe"
     log_problem: str | None = None
     log_heard: bool = True

@@ -9,6 +9,7 @@ import posix
 import sys
 
 from pyinit import kernel, oom, signames, spawn
+from pyinit.options import DEFAULT
 from pyinit.procfs import Proc
 from pyinit.reports import lookup
 from pyinit.reports.model import Facts
@@ -68,6 +69,8 @@ def gathered(
         prctl_problem=kernel.backend_error(),
         structlog_problem=_structlog_problem(),
         terminal="none" if Terminal().fd < 0 else "there",
+        tty=None if settings.tty is None else _text(_bytes(settings.tty)),
+        own_session=settings.setsid if settings.sources["setsid"] != DEFAULT else None,
         log=log,
         log_problem=log_problem,
         log_heard=log_heard,
