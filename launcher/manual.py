@@ -75,6 +75,10 @@ pyinit \- start a command, hold the daemons that come of it, and stop all of it
 .br
 .B pyinit
 [\fIOPTIONS\fR] \fB\-\-check\fR[=\fBtext\fR|\fBjson\fR]
+.br
+.B pyinit
+[\fIOPTIONS\fR] \fB\-\-dry\-run\fR[=\fBtext\fR|\fBjson\fR]
+[\fB\-\-\fR] \fICOMMAND\fR [\fIARG\fR...]
 """
 
 
