@@ -39,3 +39,18 @@ def test_main_does_not_begin_after_the_end_of_pyinit(between: bool, status: int)
 
     assert (step.option, step.value) == ("--pdeathsig", signal.SIGKILL.name)
     assert status_of((lambda: status_of(take)) if between else take) == status
+
+
+@pytest.mark.parametrize(
+    ("limits", "values"),
+    [
+        (["NOFILE=100", "NOFILE=200"], ["NOFILE=200"]),
+        (["NOFILE=100:400", "CORE=0", "NOFILE=200:"], ["NOFILE=200:400", "CORE=0"]),
+        (["NOFILE=100:", "NOFILE=:300"], ["NOFILE=100:300"]),
+        (["NOFILE=:300"], ["NOFILE=:300"]),
+    ],
+)
+def test_the_last_of_the_same_limit_wins(limits: list[str], values: list[str]) -> None:
+    """Set one after the other, a lower hard limit would stand in the way of the next one."""
+    settings = options.parse([*(f"--rlimit={limit}" for limit in limits), "true"], {})
+    assert [step.value for step in plan.prepare(settings, {}).steps] == values
