@@ -8,7 +8,7 @@
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH PYTHONSAFEPATH PYTHONSTARTUP PYTHONWARNINGS PYTHONUTF8
 unexport VIRTUAL_ENV
 
-# ARGS goes to pytest, WAY (auto, container or namespace) to the demo, TREES and SEED to the soak.
+# ARGS goes to pytest, WAY (auto, container or namespace) to the demo, TREES and SEED to the soak, QUICK=1 to the benchmarks.
 ARGS =
 WAY = auto
 TREES = 20000
@@ -41,11 +41,15 @@ soak: install ## play TREES random hostile process trees (TREES=20000), chosen b
 	@echo "$(TREES) trees, SEED=$(SEED)"
 	PYINIT_SOAK=$(TREES) PYINIT_SOAK_SEED=$(SEED) $(pytest) tests/system/test_random_trees.py $(ARGS)
 
+.PHONY: bench
+bench: install ## measure pyinit beside tini, dumb-init, catatonit, supervisord, s6 and runit, as root (QUICK=1 to try it)
+	$(python) -m benchmarks $(if $(QUICK),--quick) $(ARGS)
+
 .PHONY: check
 check: install ## ruff, mypy --strict, the log schema, links and wording of the documents, shellcheck
 	$(python) -m ruff check
 	$(python) -m ruff format --check
-	$(python) -m mypy --strict src tests scripts
+	$(python) -m mypy --strict src tests scripts benchmarks
 	$(python) scripts/check_schema.py
 	$(python) scripts/check_documents.py
 	.venv/bin/shellcheck $(shell_scripts)

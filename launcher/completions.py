@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 MADE = "# Completion of pyinit(1). Made when the wheel is built, from the table of options in pyinit/option_table.py."
 
 # The kinds of options that name a file.
-PATHS = ("path",)
+PATHS = ("path", "files")
 
 
 def labels(option: Option) -> list[str]:
     """Return the ways to write an option: `-e`, `--ok-exit`, and `--no-pause` of a switch."""
-    found = [f"-{letter}" for letter in option.short] + [f"--{option.name}"]
+    found = [f"-{letter}" for letter in option.short]
+    if option.name:
+        found.append(f"--{option.name}")
     return [*found, f"--no-{option.name}"] if option.kind == "switch" else found
 
 
@@ -150,10 +152,9 @@ def bash(table: Sequence[Option]) -> str:
             elif _takes_signals(option):
                 cases.append(f'    {names})\n        _pyinit_signals "$prefix" "$word" ;;')
             elif usage.names_for(option):
-                known = " ".join([f"{name}=" for name in usage.names_for(option)])
-                cases.append(
-                    f'    {names})\n        compopt -o nospace\n        _pyinit_reply "$prefix" "$word" {known} ;;'
-                )
+                known = " ".join(_begun(option))
+                nospace = "        compopt -o nospace\n" * _goes_on(option)
+                cases.append(f'    {names})\n{nospace}        _pyinit_reply "$prefix" "$word" {known} ;;')
     long = [f"--{option.name}" for option in table if option.takes_value]
     every = [label for option in table for label in labels(option) if label.startswith("--")]
     filled = {
@@ -212,8 +213,8 @@ def _zsh_action(option: Option) -> str:
         return f"({' '.join(option.choices)})"
     if _takes_signals(option):
         return "_pyinit_signals"
-    known = usage.names_for(option)
-    return f"(({' '.join([f'{name}=' for name in known])}))" if known else " "
+    known = " ".join(_begun(option))
+    return (f'{{compadd -S "" - {known}}}' if _goes_on(option) else f"({known})") if known else " "
 
 
 def _zsh_quoted(text: str) -> str:
@@ -264,8 +265,10 @@ def fish(table: Sequence[Option]) -> str:
     lines = []
     for option in table:
         told, other = usage.long_name(option), f"no-{option.name}"
-        other = option.name if told == other else other
-        words = ["complete -c pyinit -n __pyinit_before_command", f"-l {told}"]
+        other = option.name if told == other else other  # a switch that is on anyway
+        words = ["complete -c pyinit -n __pyinit_before_command"]
+        if option.name:
+            words.append(f"-l {told}")
         words += [f"-s {letter}" for letter in option.short]
         if option.takes_value:
             words += _fish_value(option)
@@ -292,12 +295,23 @@ def _fish_value(option: Option) -> list[str]:
         return ["-x", f"-a {_fish_quoted(' '.join(option.choices))}"]
     if _takes_signals(option):
         return ["-x", "-a '(__pyinit_signals)'"]
-    known = usage.names_for(option)
-    return ["-x", *([f"-a {_fish_quoted(' '.join([f'{name}=' for name in known]))}"] if known else [])]
+    known = _begun(option)
+    return ["-x", *([f"-a {_fish_quoted(' '.join(known))}"] if known else [])]
 
 
 def _fish_quoted(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _goes_on(option: Option) -> bool:
+    """Say whether a name is not yet a value: NOFILE=."""
+    return "=" in option.metavar
+
+
+def _begun(option: Option) -> list[str]:
+    """Return what values of the option begin with; several of them, and `all` and `none`, are for people to write."""
+    more = ["all"] if option.kind == "capabilities" else []
+    return [name + "=" * _goes_on(option) for name in (*more, *usage.names_for(option))]
 
 
 def _takes_signals(option: Option) -> bool:

@@ -75,6 +75,10 @@ pyinit \- start a command, hold the daemons that come of it, and stop all of it
 .br
 .B pyinit
 [\fIOPTIONS\fR] \fB\-\-check\fR[=\fBtext\fR|\fBjson\fR]
+.br
+.B pyinit
+[\fIOPTIONS\fR] \fB\-\-dry\-run\fR[=\fBtext\fR|\fBjson\fR]
+[\fB\-\-\fR] \fICOMMAND\fR [\fIARG\fR...]
 """
 
 
@@ -141,7 +145,8 @@ def _option(option: Option) -> list[str]:
 
 def _names(option: Option) -> str:
     names = [f"\\fB\\-{letter}\\fR" for letter in option.short]
-    long = [option.name, f"no-{option.name}"] if option.kind == "switch" else [option.name]
+    long = [option.name] if option.name else []
+    long += [f"no-{option.name}"] if option.kind == "switch" else []
     # The text says what the first of them does.
     names += [f"\\fB\\-\\-{_text(name)}\\fR" for name in sorted(long, key=usage.long_name(option).__ne__)]
     value = f" \\fI{_text(option.metavar)}\\fR" if option.takes_value else ""

@@ -261,8 +261,10 @@ def _settings(name: str, arguments: list[str], inherited: spawn.Inherited, *, la
     if settings.action != "run":
         from pyinit import reports  # --check, --dry-run
 
-        changes = _changes(settings, inherited, _child(settings, inherited))
-        text, status = reports.made(settings, inherited, changes, launcher=launcher)
+        child = _child(settings, inherited)
+        changes = _changes(settings, inherited, child)
+        main_uid = child.uid if child is not None else None
+        text, status = reports.made(settings, inherited, changes, main_uid, launcher=launcher)
         _write(1, text)
         _leave(status)
     return settings

@@ -133,6 +133,13 @@ SOFTWARE.
 # The names that values of a kind begin with; a kind with choices of its own in the table needs no line here.
 _SIGNAL_KINDS = ("signal", "signals", "schedule", "rewrites")
 NAMES = dict.fromkeys(_SIGNAL_KINDS, tuple(name for name in signames.NUMBERS if name.isalpha()))
+# Those of the options for main's environment, by where `pyinit.child.values` has them.
+_OF_COMMAND = {
+    "rlimits": "RLIMITS",
+    "capabilities": "CAPABILITIES",
+    "securebits": "SECUREBITS",
+    "ioprio": "IOPRIO_CLASSES",
+}
 
 # How much of what somebody wrote is repeated in a message, and compared for a suggestion.
 _SHOWN_MAX = 60
@@ -243,8 +250,8 @@ def bad_value(option: options.Option, text: str, label: str, reason: str) -> str
         word, candidates = text, names_for(option)
         if option.kind in _SIGNAL_KINDS:
             word = text.partition(":")[0].upper().removeprefix("SIG")
-        elif option.kind in ("rlimits", "capabilities", "securebits"):
-            word, candidates = _of_command(option.kind, text)
+        elif option.kind in _OF_COMMAND:
+            word = _of_command(option.kind, text, candidates)
         elif not option.choices:
             word = text.partition("=")[0]
         near = suggest(word, candidates)
@@ -253,20 +260,23 @@ def bad_value(option: options.Option, text: str, label: str, reason: str) -> str
     return f"{label}: {shown(text)} is {reason}{hint}"
 
 
-def _of_command(kind: str, text: str) -> "tuple[str, tuple[str, ...]]":
-    """Return the word of a value for main's environment that may be mistyped, and the words that there are."""
-    from pyinit.child import values  # the parser has it already
-
+def _of_command(kind: str, text: str, names: "Sequence[str]") -> str:
+    """Return the word of a value for main's environment that may be mistyped."""
     if kind == "rlimits":
-        return text.partition("=")[0].upper().removeprefix("RLIMIT_"), tuple(values.RLIMITS)
+        return text.partition("=")[0].upper().removeprefix("RLIMIT_")
     if kind == "capabilities":
-        return text.upper().removeprefix("CAP_"), values.CAPABILITIES
-    wrong = [name for name in text.split(",") if name not in values.SECUREBITS]
-    return wrong[0] if wrong else "", tuple(values.SECUREBITS)
+        return text.upper().removeprefix("CAP_")
+    if kind == "ioprio":
+        return text.partition(":")[0]
+    return next((name for name in text.split(",") if name not in names), "")
 
 
 def names_for(option: options.Option) -> "tuple[str, ...]":
     """Return the names with which a value of this option can begin: for suggestions, and for completions."""
+    if option.kind in _OF_COMMAND:
+        from pyinit.child import values  # the parser of such a value has it already
+
+        return tuple(getattr(values, _OF_COMMAND[option.kind]))
     return option.choices or NAMES.get(option.kind, ())
 
 

@@ -62,6 +62,30 @@ def test_without_privileges_on_a_read_only_root(mode: str) -> None:
     assert rows["capabilities"]["found"] == "no CAP_KILL"
 
 
+@pytest.mark.modes(SUBREAPER, PID1)
+def test_another_user_for_main(mode: str) -> None:
+    """--user counts: as root main can become it; without CAP_KILL pyinit could not stop it, and that is told."""
+    if not runs.ROOT:
+        cannot("root is needed to become somebody else")
+    _, rows = checks(mode, "--user", "54321")
+    assert (rows["user"]["state"], rows["user"]["means"]) == ("ok", "main runs as uid 54321.")
+    status, rows = checks(mode, "--user", "54321", stage=["drop=5"])
+    assert (status, rows["capabilities"]["state"]) == (0, "degraded")
+
+
+@pytest.mark.modes(SUBREAPER, PID1)
+def test_what_is_said_of_the_session(mode: str) -> None:
+    """--no-setsid counts."""
+    assert checks(mode, "--no-setsid")[1]["terminal"]["means"] == "main stays in pyinit's session."
+
+
+@pytest.mark.modes(PLAIN_USER, PID1_USER)
+def test_another_user_that_main_cannot_become(mode: str) -> None:
+    """Where a run would end with 125, the check is not content."""
+    status, rows = checks(mode, "--user", "54321")
+    assert (status, rows["user"]["state"]) == (1, "missing")
+
+
 @pytest.mark.modes(PID1)
 def test_as_docker_run_gives_it(mode: str) -> None:
     """`docker run IMAGE --check` with the entry point `pyinit --`: text, and the options behind it count."""
@@ -201,7 +225,7 @@ def test_dry_run_starts_nothing(mode: str, workdir: Path) -> None:
     assert status == 0
     assert told["command"]["argv"] == ["touch", str(trace)]
     assert Path(told["command"]["path"]).name == "touch"
-    assert told["environment"] == {"set": {}, "unset": ["PYINIT_GRACE"]}
+    assert told["environment"] == {"cleared": False, "set": {}, "unset": ["PYINIT_GRACE"]}
     (grace,) = [row for row in told["settings"] if row["option"] == "--grace"]
     assert (grace["value"], grace["source"], grace["given_as"]) == ("3s", "variable", "PYINIT_GRACE")
     assert list(workdir.iterdir()) == []
@@ -222,4 +246,4 @@ def test_dry_run_ends_as_the_run_would(mode: str) -> None:
 def test_locale_is_no_change(mode: str, variables: dict[str, str]) -> None:
     """What the interpreter puts into its own environment (PEP 538) never reaches the command, and is not told."""
     _, out = reported(mode, "--dry-run=json", "true", env=variables)
-    assert json.loads(out)["environment"] == {"set": {}, "unset": []}
+    assert json.loads(out)["environment"] == {"cleared": False, "set": {}, "unset": []}

@@ -56,15 +56,16 @@ def test_the_man_page_tells_each_option() -> None:
     text = " ".join(re.sub(r".\x08", "", output("mandoc", "-T", "utf8", "-O", "width=900", MANUAL)).split())
     assert f"pyinit {__version__}" in text
     for row in OPTIONS:
-        for form in (*(f"-{letter}" for letter in row.short), f"--{row.name}"):
+        for form in (*(f"-{letter}" for letter in row.short), *([f"--{row.name}"] if row.name else [])):
             assert re.search(rf"(?<!\S){re.escape(form)}(?![\w-])", text), form
-        assert (f"--no-{row.name}" in text) == (row.kind == "switch")
+        assert (f"--no-{row.name}" in text) == (row.kind == "switch") or not row.name
         told = usage.TEXTS.get(row.name, "")
         assert told[1:] in text
         if row.variable:
             assert f"Variable: {row.variable}." in text
         if row.default:
             assert f"The default is {row.default}." in text
+    assert re.search(r" -g The same", text), "an option without a long form has just the short one"
     for status, meaning in usage.EXIT_STATUSES:
         assert f" {status} " in text
         assert meaning[1:] in text
@@ -94,6 +95,13 @@ TYPED = [
     ("pyinit -r TERM:QUI", "pyinit -r TERM:QUIT"),
     ("pyinit --log-file /etc/hostn", "pyinit --log-file /etc/hostname"),
     ("pyinit --log-file=/etc/hostn", "pyinit --log-file=/etc/hostname"),
+    ("pyinit --env-file /etc/hostn", "pyinit --env-file /etc/hostname"),
+    ("pyinit --rlimit NOF", "pyinit --rlimit NOFILE"),
+    ("pyinit --rlimit=NPR", "pyinit --rlimit=NPROC"),
+    ("pyinit --cap-keep NET_BI", "pyinit --cap-keep NET_BIND_SERVICE"),
+    ("pyinit --cap-drop=al", "pyinit --cap-drop=all"),
+    ("pyinit --securebits no-setuid-fixup-l", "pyinit --securebits no-setuid-fixup-locked"),
+    ("pyinit --ioprio best", "pyinit --ioprio best-effort"),
     ("pyinit --check=js", "pyinit --check=json"),
     ("pyinit --grace 5 --unt", "pyinit --grace 5 --until"),
     ("pyinit -e 3 --unt", "pyinit -e 3 --until"),
@@ -119,7 +127,7 @@ def test_fish_completes(typed: str, whole: str, tmp_path: Path) -> None:
     """Fish offers the word that the line ends with."""
     script = f"source {FISH}; complete -C '{typed}'"
     said = output("fish", "--no-config", "-c", script, PATH=with_command(tmp_path), HOME=str(tmp_path))
-    assert whole.rpartition(" ")[2] in [line.partition("\t")[0] for line in said.splitlines()]
+    assert whole.rpartition(" ")[2] in [line.partition("\t")[0].rstrip("=") for line in said.splitlines()]
 
 
 SHELLS = {

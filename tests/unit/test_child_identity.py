@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyinit.child import files, identity
+from pyinit import options
+from pyinit.child import files, identity, privileges
 from pyinit.child.identity import Wrong, find_group, find_user, group_entries, passwd_entries, resolve
 from pyinit.child.values import ID_MAX
 
@@ -151,11 +152,42 @@ def test_files_that_are_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         find_user("root", [])
 
 
+@pytest.mark.parametrize(
+    ("argv", "who"),
+    [
+        (["--user", "1000:7"], (1000, 7, (7,))),
+        (["--user", "1000:7", "--group", "8"], (1000, 8, (8,))),
+        (["--group", "8"], (None, 8, None)),
+    ],
+)
+def test_numbers_need_no_file_that_can_be_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, argv: list[str], who: tuple[object, ...]
+) -> None:
+    """Where the files cannot be read, numbers are as without an entry."""
+    monkeypatch.setattr(identity, "PASSWD", str(tmp_path))
+    found = privileges.identity(options.parse([*argv, "true"], {}))
+    assert found is not None
+    assert (found.uid, found.gid, found.groups) == who
+
+
+@pytest.mark.parametrize("argv", [["--user", "web"], ["--user", "1000"], ["--user", "1000:web"], ["--group", "web"]])
+def test_names_need_files_that_can_be_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, argv: list[str]) -> None:
+    """Where they cannot, it is said which, and what does without; so is a number alone: its groups are not known."""
+    monkeypatch.setattr(identity, "PASSWD", str(tmp_path))
+    with pytest.raises(options.UsageError, match=r"cannot be looked up .*; write numbers, .*, or make both readable"):
+        privileges.identity(options.parse([*argv, "true"], {}))
+
+
+def test_the_null_device_is_an_empty_file() -> None:
+    """It stands for no file in many a script, and hides a file from a container."""
+    assert files.read(os.devnull) == b""
+
+
 def test_a_file_that_is_none(tmp_path: Path) -> None:
     """A folder, a device or what is too big is no such file, and nobody waits for it."""
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    for path in (tmp_path, fifo, Path("/dev/zero"), Path("/dev/null")):
+    for path in (tmp_path, fifo, Path("/dev/zero"), Path("/dev/full")):
         with pytest.raises(OSError, match=r"ordinary file|directory"):
             files.read(str(path))
     big = tmp_path / "big"

@@ -123,6 +123,24 @@ def test_what_would_not_start(argv: list[str], status: int, says: str) -> None:
     assert f"A run would end with status {status}:" in " ".join(text.split())
 
 
+@pytest.mark.parametrize(
+    ("argv", "environ", "last"),
+    [
+        ([], {}, "A run would start it."),
+        (["--env", "A=1", "--close-fds", "--umask=022", "--no-no-new-privs"], {}, "A run would start it."),
+        (
+            ["--nice", "-5"],
+            {b"PYINIT_CHDIR": b"/srv", b"PYINIT_UMASK": b"022"},
+            "A run would start it, if it can have PYINIT_CHDIR and --nice: that is not tried here.",
+        ),
+    ],
+)
+def test_what_only_the_kernel_can_say_is_not_promised(argv: list[str], environ: dict[bytes, bytes], last: str) -> None:
+    """An option that the kernel, or the user's rights, may refuse to a run is named: nothing was tried."""
+    text = dryrun.text(told([*argv, "true"], environ), reports.Page())
+    assert " ".join(text.splitlines()[-3:]).endswith(last)
+
+
 def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Our own variables are taken out, what pyinit makes up is told without a value, what it changes with one."""
     import os

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pyinit import spawn
 from pyinit.reports import lookup
@@ -85,6 +87,53 @@ def test_a_script_without_an_interpreter_line_is_one_for_the_shell(folder: Path)
     """What execve(2) would be given is told, not what was written."""
     found = lookup.command([b"no-line", b"a b"], spawn.search_path({}))
     assert (found.path, list(found.argv)) == (b"/bin/sh", [b"/bin/sh", bytes(folder / "no-line"), b"a b"])
+
+
+def elf(interpreter: bytes, *, table: int = 64, length: int | None = None) -> bytes:
+    """Return the head of a program of 64 bits that asks for a loader."""
+    size = len(interpreter) + 1 if length is None else length
+    header = b"\x7fELF\x02\x01\x01".ljust(32, b"\0") + table.to_bytes(8, "little") + bytes(14)
+    header += (56).to_bytes(2, "little") + (1).to_bytes(2, "little")
+    row = (3).to_bytes(4, "little") + bytes(4) + (120).to_bytes(8, "little") + bytes(16) + size.to_bytes(8, "little")
+    return header.ljust(64, b"\0") + row.ljust(56, b"\0") + interpreter + b"\0"
+
+
+def made(folder: Path, data: bytes) -> lookup.Lookup:
+    """Look for a program with this in it."""
+    program = folder / "program"
+    program.write_bytes(data)
+    program.chmod(0o755)
+    return lookup.command([bytes(program)], b"")
+
+
+def test_a_loader_that_is_missing_or_there(tmp_path: Path) -> None:
+    """The loader of a program is looked for, and nothing else about it: the kernel does not ask for its loader."""
+    assert made(tmp_path, elf(b"/no/such/loader")).status == 127
+    assert made(tmp_path, elf(bytes(tmp_path / "program"))).status == 0
+
+
+@pytest.mark.parametrize(
+    "data",
+    [elf(b"/bin/sh", table=2**63), elf(b"/bin/sh", length=2**64 - 1), elf(b"/b\0in"), b"#!/bin/sh\0x\n", b"#!\0\n"],
+)
+def test_a_damaged_program_is_no_problem_of_ours(tmp_path: Path, data: bytes) -> None:
+    """Offsets beyond any file and NUL bytes in a path: something is said of it."""
+    assert made(tmp_path, data).status in {0, 126, 127}
+
+
+DAMAGED = st.builds(
+    lambda data, at, new: data[:at] + new + data[at + len(new) :],
+    st.just(elf(b"/bin/sh")),
+    st.integers(0, 130),
+    st.binary(),
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.one_of(st.binary(), st.binary().map(b"#!".__add__), DAMAGED))
+def test_any_program_can_be_looked_at(tmp_path: Path, data: bytes) -> None:
+    """Whatever is in a file that may be executed, --dry-run has an answer."""
+    assert made(tmp_path, data).status in {0, 126, 127}
 
 
 def test_nothing_is_made(tmp_path: Path) -> None:

@@ -175,6 +175,23 @@ def test_a_value_that_begins_with_a_name_gets_a_suggestion(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
+    ("name", "text", "near"),
+    [
+        ("rlimit", "NOFLE=5", "NOFILE"),
+        ("cap-drop", "NET_RW", "NET_RAW"),
+        ("cap-keep", "CAP_SYS_ADMN", "SYS_ADMIN"),
+        ("securebits", "noroot,norot-locked", "noroot-locked"),
+        ("ioprio", "best-efort:4", "best-effort"),
+    ],
+)
+def test_the_names_of_the_options_for_the_command_are_known(name: str, text: str, near: str) -> None:
+    """Completions offer them, and one that is misspelt gets a suggestion."""
+    (row,) = [row for row in options.OPTIONS if row.name == name]
+    assert near in usage.names_for(row)
+    assert usage.bad_value(row, text, f"--{name}", "none").endswith(f"(did you mean {near}?)")
+
+
+@pytest.mark.parametrize(
     ("text", "shown"),
     [
         ("8x", "'8x'"),

@@ -7,18 +7,22 @@ SIZE_MAX = 1 << 24
 _CHUNK = 1 << 16
 _EINVAL = 22
 # stat.h
-_S_IFMT, _S_IFREG = 0o170000, 0o100000
+_S_IFMT, _S_IFREG, _S_IFCHR = 0o170000, 0o100000, 0o020000
+_NULL = (1, 3)  # the numbers of /dev/null, null(4)
 
 
 def read(path: str) -> bytes:
-    """Return what is in an ordinary file. Never waits.
+    """Return what is in an ordinary file, and nothing of /dev/null. Never waits.
 
     Raises OSError; EINVAL, with a reason, where it is no ordinary file or has more than 16 MiB.
     """
     name = path.encode("utf-8", "surrogateescape")
     fd = posix.open(name, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK | posix.O_NOCTTY)
     try:
-        if posix.fstat(fd).st_mode & _S_IFMT != _S_IFREG:
+        seen = posix.fstat(fd)
+        kind = seen.st_mode & _S_IFMT
+        null = kind == _S_IFCHR and (posix.major(seen.st_rdev), posix.minor(seen.st_rdev)) == _NULL
+        if kind != _S_IFREG and not null:
             raise OSError(_EINVAL, "not an ordinary file")
         parts = []
         size = 0

@@ -117,7 +117,11 @@ def _limits(settings: "Settings", steps: "list[Step]") -> None:
         return
     from pyinit.child import scheduling
 
-    for name, soft, hard in settings.rlimits:
+    wanted: dict[str, tuple[int | None, int | None]] = {}
+    for name, soft, hard in settings.rlimits:  # the last one wins: a lower hard limit before it could not be taken back
+        before = wanted.get(name, (None, None))
+        wanted[name] = (before[0] if soft is None else soft, before[1] if hard is None else hard)
+    for name, (soft, hard) in wanted.items():
         texts = ["" if limit is None else "unlimited" if limit == UNLIMITED else str(limit) for limit in (soft, hard)]
         value = f"{name}={texts[0]}" if soft == hard else f"{name}={':'.join(texts)}"
         steps.append(step(settings, "rlimits", value, scheduling.rlimit(name, soft, hard)))

@@ -23,8 +23,11 @@ def identity(settings: "Settings") -> "Identity | None":
     try:
         passwd, group = identities.read_passwd(), identities.read_group()
     except OSError as error:
-        reason = f"cannot be looked up ({identities.PASSWD}, {identities.GROUP}: {error.strerror}); write numbers there"
-        refuse(written(settings, setting), _user_text(settings), reason)
+        if not _needs_no_file(settings):
+            reason = f"cannot be looked up ({identities.PASSWD}, {identities.GROUP}: {error.strerror})"
+            reason += "; write numbers, UID:GID or --group GID, or make both readable"
+            refuse(written(settings, setting), _user_text(settings), reason)
+        passwd, group = [], []
     try:
         return identities.resolve(settings.user, settings.group, passwd, group)
     except identities.Wrong as wrong:
@@ -33,6 +36,12 @@ def identity(settings: "Settings") -> "Identity | None":
         near = usage.suggest(wrong.name, wrong.near)
         hint = f"did you mean {near}?" if near else "write a name that is there, or a number"
         refuse(written(settings, wrong.setting), wrong.name, f"{wrong}; {hint}")
+
+
+def _needs_no_file(settings: "Settings") -> bool:
+    """Say whether numbers tell all groups that main is to have: of a user alone, only the files could."""
+    texts = [*(settings.user or ()), *([settings.group] if settings.group is not None else [])]
+    return all(text is not None and text.isascii() and text.isdigit() for text in texts)
 
 
 def add(settings: "Settings", who: "Identity | None", before: "list[Step]", steps: "list[Step]") -> None:

@@ -53,7 +53,7 @@ SECUREBITS = {
 }
 
 # I/O priorities: ioprio_set(2), the names of ionice(1).
-_CLASSES = {"none": 0, "realtime": 1, "best-effort": 2, "idle": 3}
+IOPRIO_CLASSES = {"none": 0, "realtime": 1, "best-effort": 2, "idle": 3}
 _WITH_LEVEL = ("realtime", "best-effort")
 
 _NO_USER = "not a user; write NAME or UID, or with a group NAME:GROUP, for example www-data or 1000:1000"
@@ -178,11 +178,11 @@ def cpus(text: str) -> "frozenset[int]":
 def ioprio(text: str) -> "tuple[int, int]":
     """Return class and level of an I/O priority; classes without levels have level 0."""
     name, colon, level = text.partition(":")
-    if name not in _CLASSES or (colon and name not in _WITH_LEVEL):
+    if name not in IOPRIO_CLASSES or (colon and name not in _WITH_LEVEL):
         raise ValueError(_NO_IOPRIO)
     if name not in _WITH_LEVEL:
-        return _CLASSES[name], 0
-    return _CLASSES[name], number(level, 0, _LEVEL_MAX, _NO_IOPRIO) if colon else _LEVEL
+        return IOPRIO_CLASSES[name], 0
+    return IOPRIO_CLASSES[name], number(level, 0, _LEVEL_MAX, _NO_IOPRIO) if colon else _LEVEL
 
 
 def descriptor(text: str) -> int:

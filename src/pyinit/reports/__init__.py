@@ -29,18 +29,24 @@ _COLOURS = {"ok": "32", "degraded": "33", "missing": "31"}
 
 
 def made(
-    settings: Settings, inherited: Inherited, changes: Mapping[bytes, bytes | None], *, launcher: bool
+    settings: Settings,
+    inherited: Inherited,
+    changes: Mapping[bytes, bytes | None],
+    main_uid: int | None,
+    *,
+    launcher: bool,
 ) -> tuple[str, int]:
     """Return what the report that `settings` ask for says, with its last newline, and the exit status.
 
-    `changes` is what would be different in main's environment; `launcher` says whether the launcher started us.
+    `changes` is what would be different in main's environment; `main_uid` is the user that main would become, or None;
+    `launcher` says whether the launcher started us.
     """
     # Nothing is to be kept from a signal here, and `pyinit --check | head` ends as every program does.
     spawn.restore_signals(inherited, inherited.mask)
     if settings.action == CHECK:
         from pyinit.reports import checkup, place
 
-        rows = checkup.rows(place.gathered(settings, inherited, changes, launcher=launcher))
+        rows = checkup.rows(place.gathered(settings, inherited, changes, main_uid, launcher=launcher))
         status = checkup.status(rows)
         facts: dict[str, object] = {"status": status, "checks": [row._asdict() for row in rows]}
         text = "" if settings.report == "json" else checkup.table(rows, page())

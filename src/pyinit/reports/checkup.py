@@ -144,8 +144,14 @@ def _structlog(facts: Facts) -> Row:
 
 
 def _terminal(facts: Facts) -> Row:
+    if facts.tty is not None:
+        return Row("terminal", OK, facts.tty, "main leads a session of its own on it.")
     if facts.terminal == "none":
-        return Row("terminal", OK, "none", "main leads a session of its own.")
+        stays = facts.own_session is False
+        means = "main stays in pyinit's session." if stays else "main leads a session of its own."
+        return Row("terminal", OK, "none", means)
+    if facts.own_session:
+        return Row("terminal", OK, "a controlling terminal", "main leads a session of its own, without a terminal.")
     return Row("terminal", OK, "a controlling terminal", "main becomes its foreground group, and job control works.")
 
 
@@ -188,7 +194,17 @@ def _grace(facts: Facts) -> Row:
 
 
 def _user(facts: Facts) -> Row:
-    return Row("user", OK, f"uid {facts.uid}, gid {facts.gid}", "main runs as the same.")
+    found = f"uid {facts.uid}, gid {facts.gid}"
+    if not _becomes_another(facts):
+        return Row("user", OK, found, "main runs as the same.")
+    if facts.can_become is False:
+        means = f"main is to run as uid {facts.main_uid}, and there is no CAP_SETUID: pyinit would start nothing."
+        return Row("user", MISSING, found, means, "Start pyinit as root, or leave --user out.")
+    return Row("user", OK, found, f"main runs as uid {facts.main_uid}.")
+
+
+def _becomes_another(facts: Facts) -> bool:
+    return facts.main_uid not in (None, facts.uid)
 
 
 def _capabilities(facts: Facts) -> Row | None:
@@ -196,6 +212,10 @@ def _capabilities(facts: Facts) -> Row | None:
         return None
     if facts.can_kill:
         return Row("capabilities", OK, "CAP_KILL", "pyinit can signal processes of every user.")
+    if _becomes_another(facts):
+        means = "neither stops nor forwarded signals reach main, which runs as another user."
+        remedy = "Add it (docker run --cap-add KILL), or start pyinit as that user."
+        return Row("capabilities", DEGRADED, "no CAP_KILL", means, remedy)
     if facts.uid and facts.no_new_privs:
         return Row("capabilities", OK, "no CAP_KILL", "none is needed: all that runs below pyinit is its own user's.")
     means = "what runs as another user gets no signal from pyinit"

@@ -26,6 +26,11 @@ RULE = "rule"
 # Variables in which a process is named by its number: main's is put in the place of pyinit's.
 _NUMBERED = (b"LISTEN_PID", b"WATCHDOG_PID")
 _PLAIN = "-_./:=@%+,"
+# The options for main's environment that take no privilege, or are looked at before.
+_NEVER_REFUSED = (
+    *("--umask", "--env", "--env-file", "--clear-env"),
+    *("--stdin", "--close-fds", "--keep-fd", "--setsid", "--pdeathsig"),
+)
 
 
 def facts(settings: Settings, changes: Mapping[bytes, bytes | None]) -> tuple[dict[str, Any], int]:
@@ -220,8 +225,16 @@ def _environment_lines(environment: Mapping[str, Any], unknown: Sequence[Mapping
 
 def _verdict(told: Mapping[str, Any]) -> tuple[str, str]:
     if told["problem"] is None:
-        return "Nothing was started. A run would start it.", "ok"
+        untried = [row["given_as"] for row in told["settings"] if _can_be_refused(row)]
+        condition = f", if it can have {' and '.join(untried)}: that is not tried here" if untried else ""
+        return f"Nothing was started. A run would start it{condition}.", "ok"
     return f"Nothing was started. A run would end with status {told['status']}: {told['problem']}", "missing"
+
+
+def _can_be_refused(row: Mapping[str, Any]) -> bool:
+    """Say whether a setting is an option for main's environment that the kernel may refuse to a run."""
+    given = row["source"] != DEFAULT and row["value"] != "no"
+    return given and row["group"] == "command" and row["option"] not in _NEVER_REFUSED
 
 
 def _line(words: Sequence[str]) -> str:

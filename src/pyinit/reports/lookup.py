@@ -21,6 +21,7 @@ _EROFS = 30
 _ELOOP = 40
 
 _HEAD = 4096
+_OFFSET_MAX = 2**63 - 1  # off_t
 _INTERPRETERS_MAX = 5  # execve(2): a script whose interpreter is a script, and so on
 _ELF = b"\x7fELF"
 _PT_INTERP = 3
@@ -70,28 +71,30 @@ def _pretend(path: bytes, argv: list[bytes]) -> None:
 
 
 def _look(path: bytes, deep: int) -> None:
-    if not stat.S_ISREG(posix.stat(path).st_mode) or not posix.access(path, posix.X_OK, effective_ids=True):
-        raise OSError(_EACCES, posix.strerror(_EACCES))
+    _look_whether_executable(path)
     try:
         fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError:
         return  # may be executed, and not be read
     try:
         head = posix.read(fd, _HEAD)
-        interpreter = _elf_interpreter(fd, head) if head.startswith(_ELF) else None
+        loader = _elf_interpreter(fd, head) if head.startswith(_ELF) else None
     finally:
         posix.close(fd)
-    if head.startswith(b"#!"):
-        words = head[2:].partition(b"\n")[0].split(None, 1)
-        interpreter = words[0] if words else None
+    words = head[2:].partition(b"\n")[0].partition(b"\0")[0].split(None, 1) if head.startswith(b"#!") else []
+    if words:
         if not deep:
             raise OSError(_ELOOP, posix.strerror(_ELOOP))
-    elif not head.startswith(_ELF):
-        interpreter = None
-    if interpreter is not None:
-        _look(interpreter, deep - 1)
+        _look(words[0], deep - 1)
+    elif loader is not None:
+        _look_whether_executable(loader)  # it is mapped, and not asked for a loader of its own
     elif not head.startswith(_ELF):
         raise OSError(_ENOEXEC, posix.strerror(_ENOEXEC))
+
+
+def _look_whether_executable(path: bytes) -> None:
+    if not stat.S_ISREG(posix.stat(path).st_mode) or not posix.access(path, posix.X_OK, effective_ids=True):
+        raise OSError(_EACCES, posix.strerror(_EACCES))
 
 
 def _elf_interpreter(fd: int, head: bytes) -> bytes | None:
@@ -104,11 +107,18 @@ def _elf_interpreter(fd: int, head: bytes) -> bytes | None:
     table = number(head, 32, 8) if wide else number(head, 28, 4)
     size, count = (number(head, 54, 2), number(head, 56, 2)) if wide else (number(head, 42, 2), number(head, 44, 2))
     for i in range(count):
-        row = posix.pread(fd, size, table + i * size)
+        row = _read_at(fd, size, table + i * size)
         if number(row, 0, 4) == _PT_INTERP:
             at, length = (number(row, 8, 8), number(row, 32, 8)) if wide else (number(row, 4, 4), number(row, 16, 4))
-            return posix.pread(fd, min(length, _HEAD), at).rstrip(b"\0") or None
+            return _read_at(fd, min(length, _HEAD), at).partition(b"\0")[0] or None
+        if not row:
+            break
     return None
+
+
+def _read_at(fd: int, size: int, at: int) -> bytes:
+    """Return what is at an offset; nothing where no file has that one."""
+    return posix.pread(fd, size, at) if at <= _OFFSET_MAX else b""
 
 
 def write_problem(path: str, flags: int = 0) -> str | None:

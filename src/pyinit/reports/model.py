@@ -25,6 +25,8 @@ class Facts(NamedTuple):
         prctl_problem: why python-prctl cannot be imported, or None.
         structlog_problem: the same for the parts of structlog that the log needs.
         terminal: the kind of the controlling terminal: "none", "own" or "shell".
+        tty: the terminal that main is given (--tty), or None.
+        own_session: what --setsid, --no-setsid and --tty say; None where none is given.
         log: what the log is written to, in words.
         log_problem: why nothing can be written there, or None.
         log_heard: False where nobody ever reads it (/dev/null).
@@ -34,6 +36,8 @@ class Facts(NamedTuple):
         grace_s: the longest time between a stop request and SIGKILL (seconds).
         kubernetes: the variables of a pod are there.
         uid, gid: who pyinit is.
+        main_uid: the user that main becomes (--user), or None.
+        can_become: pyinit has CAP_SETUID; None where that cannot be seen.
         can_kill: pyinit has CAP_KILL; None where that cannot be seen.
         cgroup: the version of the control groups, 0 where none is to be seen.
         counts_oom: OOM kills in our control group are counted where pyinit can read it.
@@ -60,6 +64,8 @@ class Facts(NamedTuple):
     prctl_problem: str | None = None
     structlog_problem: str | None = None
     terminal: str = "none"
+    tty: str | None = None
+    own_session: bool | None = None
     log: str = "standard error, a pipe"
     log_problem: str | None = None
     log_heard: bool = True
@@ -70,6 +76,8 @@ class Facts(NamedTuple):
     kubernetes: bool = False
     uid: int = 0
     gid: int = 0
+    main_uid: int | None = None
+    can_become: bool | None = True
     can_kill: bool | None = True
     cgroup: int = 2
     counts_oom: bool = True

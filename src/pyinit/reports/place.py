@@ -9,6 +9,7 @@ import posix
 import sys
 
 from pyinit import kernel, oom, signames, spawn
+from pyinit.options import DEFAULT
 from pyinit.procfs import Proc
 from pyinit.reports import lookup
 from pyinit.reports.model import Facts
@@ -24,18 +25,27 @@ if TYPE_CHECKING:
 
 _STDERR = 2
 _CAP_KILL = 5
+_CAP_SETUID = 7
 _CHUNK = 1 << 16
 _CGROUPS = "/sys/fs/cgroup"
 
 
 def gathered(
-    settings: Settings, inherited: Inherited, changes: Mapping[bytes, bytes | None], *, launcher: bool
+    settings: Settings,
+    inherited: Inherited,
+    changes: Mapping[bytes, bytes | None],
+    main_uid: int | None,
+    *,
+    launcher: bool,
 ) -> Facts:
-    """Look at this place, and return what was found; `changes` is what is different in main's environment."""
+    """Look at this place, and return what was found.
+
+    `changes` is what is different in main's environment, `main_uid` the user that main becomes, or None.
+    """
     pid = posix.getpid()
     proc = Proc(pid)
     status = _status() if proc.usable else {}
-    kill = status.get("CapEff")
+    effective = int(status["CapEff"], 16) if "CapEff" in status else None
     subreaper_problem = _subreaper_problem()
     log, log_problem, log_heard = _log(settings, inherited)
     termination = settings.termination_log
@@ -59,6 +69,8 @@ def gathered(
         prctl_problem=kernel.backend_error(),
         structlog_problem=_structlog_problem(),
         terminal="none" if Terminal().fd < 0 else "there",
+        tty=None if settings.tty is None else _text(_bytes(settings.tty)),
+        own_session=settings.setsid if settings.sources["setsid"] != DEFAULT else None,
         log=log,
         log_problem=log_problem,
         log_heard=log_heard,
@@ -69,7 +81,9 @@ def gathered(
         kubernetes=b"KUBERNETES_SERVICE_HOST" in posix.environ,
         uid=posix.geteuid(),
         gid=posix.getegid(),
-        can_kill=None if kill is None else bool(int(kill, 16) >> _CAP_KILL & 1),
+        main_uid=main_uid,
+        can_become=None if effective is None else bool(effective >> _CAP_SETUID & 1),
+        can_kill=None if effective is None else bool(effective >> _CAP_KILL & 1),
         cgroup=cgroup,
         counts_oom=oom.OomKills().counts,
         cgroup_kill=cgroup_kill,

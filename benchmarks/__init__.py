@@ -1,0 +1,1 @@
+"""Measures pyinit beside the C inits and the supervisors: `make bench`."""
