@@ -59,6 +59,13 @@ def plain(images: Images) -> Iterator[Container]:
         yield container
 
 
+@pytest.fixture(scope="module")
+def rooted(images: Images) -> Iterator[Container]:
+    """Give the same as root, with the rights that an engine gives."""
+    with running(images["pyinit"], "sleep", "infinity") as container:
+        yield container
+
+
 def test_the_image_starts_pyinit(images: Images) -> None:
     """`docker run pyinit COMMAND` runs the command under pyinit as PID 1, by its link on PATH."""
     (config,) = docker("inspect", "--format", "{{json .Config.Entrypoint}}", images["pyinit"]).splitlines()
@@ -158,16 +165,27 @@ def test_every_module_of_pyinit_can_be_imported(plain: Container) -> None:
     assert set(printed) == {name for name in ours if not name.endswith("__main__")} - set(MODULES.DONE_WITHOUT)
 
 
-@pytest.mark.parametrize(
-    "run", MODULES.RUNS, ids=lambda run: " ".join([run.name, *run.arguments[:2]]) or "no arguments"
-)
-def test_every_feature_finds_its_modules(plain: Container, run: Any) -> None:
-    """Each feature, error and fallback that the build looked at works where the folder is all that there is."""
+def runs_here() -> list[Any]:
+    """Return the runs of the build but that of --tty.
+
+    Here the terminal is that of the session which the engine has made, and pyinit takes none from another session.
+    """
+    return [run for run in MODULES.RUNS if not any(word.startswith("--tty=") for word in run.arguments)]
+
+
+@pytest.mark.parametrize("run", runs_here(), ids=lambda run: " ".join([run.name, *run.arguments[:2]]) or "no arguments")
+def test_every_feature_finds_its_modules(plain: Container, rooted: Container, run: Any) -> None:
+    """Each feature, error and fallback that the build looked at works where the folder is all that there is.
+
+    As an ordinary user without rights, but for what only root may ask for.
+    """
+    privileged = run.status == 0 and any(word.startswith(("--user=", "--cap-keep=")) for word in run.arguments)
+    container = rooted if privileged else plain
     words = MODULES.words_of(run, f"{FOLDER}/bin/pyinit", PYTHON, PACKAGES)
     variables = [f"{name}={value}" for name, value in run.variables]
     variables.append(f"PYINITCTL={FOLDER}/bin/pyinitctl")
     options = ("--tty",) if run.terminal else ()
     script = '(exec -a "$0" "$@") 2>&1 >/dev/null; echo "status $?"'
-    told = plain.execute("env", *variables, "bash", "-c", script, run.name or words[0], *words, options=options)
+    told = container.execute("env", *variables, "bash", "-c", script, run.name or words[0], *words, options=options)
     told, _, status = told.rpartition("status ")
     MODULES.expect(run, int(status), told.encode())
