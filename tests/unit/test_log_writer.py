@@ -328,9 +328,9 @@ def test_own_descriptors_are_above_2_and_close_on_exec(pipe: Pipe) -> None:
     """Nothing of ours lands on descriptor 0, 1 or 2 when those are closed, and no command inherits ours."""
 
     def body() -> None:
-        fd = os.dup2(pipe.writer, 100)
+        fd = fcntl.fcntl(pipe.writer, fcntl.F_DUPFD, 100)
         ours, theirs = socket.socketpair()
-        sock = os.dup2(ours.fileno(), 101)
+        sock = fcntl.fcntl(ours.fileno(), fcntl.F_DUPFD, 100)
         ours.close()
         os.closerange(0, 3)
         made = [Writer(fd), Writer(sock), Writer(os.dup(fd), own_fd=True)]
