@@ -134,7 +134,7 @@ def _option(option: Option) -> list[str]:
     more = []
     if option.choices:
         more.append(f"One of {', '.join(option.choices)}.")
-    if option.default and option.kind != "switch":
+    if option.default:
         more.append(f"The default is {option.default}.")
     if option.repeatable and "repeatable" not in text:
         more.append("It can be given several times.")

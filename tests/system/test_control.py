@@ -68,7 +68,7 @@ def status_of(run: Run, **keywords: object) -> dict[str, object]:
 def test_each_command(pyinit: Start) -> None:
     """All of it as PID 1 and as a subreaper, as root and as uid 1000 without capabilities on a read-only root."""
     run = serving(pyinit, "--until", "service", stage=["read-only"])
-    daemon = run.one(READY)["process.pid"]
+    daemon = run.wait_for(READY)["process.pid"]
     assert ctl(run, "health").status == 0
     assert ctl(run, "health", "live").status == 0
     assert ctl(run, "wait", "--ready").status == 0
@@ -98,7 +98,7 @@ def test_each_command(pyinit: Start) -> None:
     assert ctl(run, "log-level", "debug").status == 0
     records = [schema.parse(line) for line in ctl(run, "events").out.splitlines()]
     assert records[0]["event.name"] == STARTED
-    assert run.one(REQUEST, pyinit__control__request="reload")["pyinit.control.accepted"] is True
+    assert run.wait_for(REQUEST, pyinit__control__request="reload")["pyinit.control.accepted"] is True
     # As PID 1, the end of pyinit is that of who asked for it.
     assert ctl(run, "stop").status in {0, 128 + signal.SIGKILL if run.mode in {PID1, PID1_USER} else 0}
     assert run.finish() == 0
@@ -130,8 +130,8 @@ def test_wait_from_the_first_moment(pyinit: Start) -> None:
     """`wait` may be called before pyinit has opened its socket, and before there is anything to be ready."""
     run = pyinit(program("double_fork"), "after", program("serve"), "0")
     assert beside(command(), "--pid", str(run.pid), "wait", "--handover", "--timeout", "20s").status == 0
-    assert run.of(HANDOVER)
     run.stop()
+    assert run.of(HANDOVER)
 
 
 def test_wait_in_vain(pyinit: Start) -> None:

@@ -160,8 +160,8 @@ while True:
                 still_there(run, before)
         finally:
             strangers.kill()
-    assert len(run.of("control.refused")) == 1
     run.stop()
+    assert len(run.of("control.refused")) == 1
 
 
 def test_signals_are_not_late(pyinit: Start) -> None:

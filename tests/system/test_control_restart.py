@@ -64,7 +64,7 @@ def test_restart(pyinit: Start) -> None:
     run.out.wait("ready", 2)
     after = status_of(run)
     assert (after["restarts"], after["phase"]) == (1, "holding")
-    assert after["service"]["pid"] == run.of(READY)[1]["process.pid"]  # type: ignore[index]
+    assert after["service"]["pid"] == run.wait_for(READY, 2)["process.pid"]  # type: ignore[index]
     assert after["service"] != before["service"]
     assert after["counts"]["reaped"] > before["counts"]["reaped"]  # type: ignore[index]
     assert after["pyinit"]["started"] == before["pyinit"]["started"]  # type: ignore[index]
@@ -112,6 +112,7 @@ def test_stop_wins(pyinit: Start) -> None:
     assert ctl(run, "restart").status == 0
     again = ctl(run, "restart")
     assert again.status == 0
+    run.wait_for(REQUEST)
     assert run.one(REQUEST, pyinit__control__request="restart")["pyinit.reason"].startswith("main is started again")
     assert ctl(run, "stop").status == 0
     refused = ctl(run, "restart")
