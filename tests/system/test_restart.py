@@ -113,8 +113,8 @@ def test_daemon_that_crashes_is_started_again(pyinit: Start) -> None:
     assert (restarting["pyinit.reason"], restarting["pyinit.exit.status"]) == ("successor", 137)
     run.out.wait("ready", 2)
     run.wait_for(HANDOVER, 2)
-    assert len(run.of(READY)) == 2
     assert run.stop() == 0
+    assert len(run.of(READY)) == 2
 
 
 # -- all of the last run is gone --------------------------------------------------------------------------------------
