@@ -108,26 +108,15 @@ def _runner(path: Path, words: Sequence[str]) -> None:
     path.chmod(0o755)
 
 
-def _s6(scratch: Path) -> Callable[[str, Sequence[str]], list[str]]:
+def _scanned(program: str, folder: Path) -> Callable[[str, Sequence[str]], list[str]]:
+    """Return what makes the command line of a supervisor that starts what it finds in a folder."""
+
     def command(mode: str, words: Sequence[str]) -> list[str]:
         del mode
-        folder = scratch / "s6"
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "main").mkdir(parents=True)
         _runner(folder / "main" / "run", words)
-        return [_path("s6-svscan"), str(folder)]
-
-    return command
-
-
-def _runit(scratch: Path) -> Callable[[str, Sequence[str]], list[str]]:
-    def command(mode: str, words: Sequence[str]) -> list[str]:
-        del mode
-        folder = scratch / "runit"
-        shutil.rmtree(folder, ignore_errors=True)
-        (folder / "main").mkdir(parents=True)
-        _runner(folder / "main" / "run", words)
-        return [_path("runsvdir"), str(folder)]
+        return [_path(program), str(folder)]
 
     return command
 
@@ -155,7 +144,7 @@ def all_inits(wheel: Path, folder: Path | None, scratch: Path) -> dict[str, Init
         inits.append(Init("pyinit, image", plain(str(folder / "bin" / "pyinit"))))
     inits += [
         Init("supervisord", _supervisord(scratch), modes=[PID1], holds=True, forwards=False),
-        Init("s6", _s6(scratch), modes=[PID1], holds=True, forwards=False),
-        Init("runit", _runit(scratch), modes=[PID1], holds=True, forwards=False),
+        Init("s6", _scanned("s6-svscan", scratch / "s6"), modes=[PID1], holds=True, forwards=False),
+        Init("runit", _scanned("runsvdir", scratch / "runit"), modes=[PID1], holds=True, forwards=False),
     ]
     return {init.name: init for init in inits}
