@@ -13,11 +13,12 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
+SOURCES = ("pyinit.c", "plain.c", "start.c")
 HELP = "pyinit's launcher is C: a C compiler is needed to build it (Debian, Ubuntu: apt-get install gcc libc6-dev)."
 
 
 class LauncherHook(BuildHookInterface):  # type: ignore[type-arg]  # hatchling's own generic is not needed
-    """Compile launcher/pyinit.c into the scripts of the wheel, by both its names; make what goes below share/.
+    """Compile the launcher into the scripts of the wheel, by both its names; make what goes below share/.
 
     A wheel has no links, so that there are two of the launcher.
     """
@@ -32,7 +33,10 @@ class LauncherHook(BuildHookInterface):  # type: ignore[type-arg]  # hatchling's
         if shutil.which(compiler[0]) is None:
             raise SystemExit(HELP)
         flags = ["-O2", "-Wall", "-Wextra", "-Werror=implicit-function-declaration"]
-        common = [*compiler, *flags, str(here / "pyinit.c"), "-o", str(target)]
+        rows = target.parent / "plain_options.h"
+        self._run(here / "plain_options.py", rows)
+        sources = [str(here / name) for name in SOURCES]
+        common = [*compiler, *flags, "-I", str(rows.parent), *sources, "-o", str(target)]
         # A static program starts faster, and runs where the C library is another one; not every place can link one.
         if subprocess.run([*common, "-static", "-s"], capture_output=True, check=False).returncode != 0:
             subprocess.run([*common, "-s"], check=True)
@@ -41,10 +45,14 @@ class LauncherHook(BuildHookInterface):  # type: ignore[type-arg]  # hatchling's
         build_data["tag"] = f"py3-none-{platform}"
         control = target.with_name("pyinitctl")
         shutil.copy(target, control)
-        # In a process of its own: what this one has imported, pyinit perhaps too, is no business of the documents.
         share = target.parent / "documents"
-        subprocess.run([sys.executable, "-IB", str(here / "documents.py"), str(share)], check=True)
+        self._run(here / "documents.py", share)
         files = [path for path in sorted(share.rglob("*")) if path.is_file()]
         build_data["shared_data"] = {str(path): path.relative_to(share).as_posix() for path in files}
         scripts = {str(target): "pyinit", str(control): "pyinitctl", str(here / "pyinit-main"): "pyinit-main"}
         build_data["shared_scripts"] = scripts
+
+    @staticmethod
+    def _run(script: Path, target: Path) -> None:
+        """Have a script make `target`, in a process of its own: what this one has imported is no business of it."""
+        subprocess.run([sys.executable, "-IB", str(script), str(target)], check=True)

@@ -10,9 +10,11 @@
  *      a process all the same);
  *   2. write down what the interpreter is going to change: mask, ignored signals, LC_CTYPE, closed descriptors;
  *   3. open the descriptor that signals will be read from;
- *   4. find pyinit-main beside this program, the interpreter in its first line, and become that.
+ *   4. find pyinit-main beside this program, and the interpreter in its first line;
+ *   5. start main at once, where the interpreter would have nothing to say about it (plain.h, start.h);
+ *   6. become the interpreter, which takes over from here.
  *
- * Called pyinitctl, it does the last of these alone: that is the client of the control socket.
+ * Called pyinitctl, it only does the fourth and the last of these: that is the client of the control socket.
  *
  * Anything that goes wrong here is one line on standard error and status 125.
  */
@@ -28,13 +30,18 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#include "plain.h"
+#include "start.h"
 
 enum { FAILED = 125, LINE = 4096, NEEDED = 4 };
 
+static const char NAME[] = "pyinit";
 static const char MAIN[] = "pyinit-main";
 static const char CONTROL[] = "pyinitctl";
-static const char *self = "pyinit";
+static const char *self = NAME;
 
 static int fail(const char *what, const char *name)
 {
@@ -77,33 +84,52 @@ static char *interpreter(const char *script)
     return line + 2;
 }
 
-/* Become the interpreter, and hand over what was written down. */
-static int become(char *state, char *locale, int argc, char **argv)
-{
-    static char script[PATH_MAX + sizeof MAIN];
-    const char *folder = own_folder();
-    char *python, **arguments;
+/* What pyinit runs: the script beside this program, and the interpreter that it names. */
+struct program {
+    char script[PATH_MAX + sizeof MAIN];
+    const char *python;
+};
 
-    if (!folder)
-        return fail("cannot find", "the folder it is installed in");
-    snprintf(script, sizeof script, "%s/%s", folder, MAIN);
-    python = interpreter(script);
-    if (!python)
-        return fail("cannot read the interpreter from", script);
-    arguments = calloc((size_t) argc + 9, sizeof *arguments);
+/* Find it; says what is wrong, and returns 0, where it is not there or cannot be executed. */
+static int find(struct program *program)
+{
+    const char *folder = own_folder();
+
+    if (!folder) {
+        fail("cannot find", "the folder it is installed in");
+        return 0;
+    }
+    snprintf(program->script, sizeof program->script, "%s/%s", folder, MAIN);
+    program->python = interpreter(program->script);
+    if (!program->python) {
+        fail("cannot read the interpreter from", program->script);
+        return 0;
+    }
+    if (access(program->python, X_OK) < 0) {
+        fail("cannot start the interpreter", program->python);
+        return 0;
+    }
+    return 1;
+}
+
+/* Become the interpreter, and hand over what was written down. Returns only where that fails. */
+static int become(const struct program *program, const char *state, const char *locale, int argc, char **argv)
+{
+    const char **arguments = calloc((size_t) argc + 9, sizeof *arguments);
+
     if (!arguments)
-        return fail("no memory for the arguments of", script);
-    arguments[0] = python;
+        return fail("no memory for the arguments of", program->script);
+    arguments[0] = program->python;
     arguments[1] = "-IBS";
     arguments[2] = "-Xutf8";
-    arguments[3] = script;
+    arguments[3] = program->script;
     arguments[4] = state;
     arguments[5] = locale;
-    arguments[6] = argc > 0 ? argv[0] : "pyinit";
+    arguments[6] = argc > 0 ? argv[0] : NAME;
     for (int i = 1; i < argc; i++)
         arguments[6 + i] = argv[i];
-    execv(python, arguments);
-    return fail("cannot start the interpreter", python);
+    execv(program->python, (char *const *) arguments);
+    return fail("cannot start the interpreter", program->python);
 }
 
 /* Take the lowest free descriptor, for something that takes in nothing: where there is no /dev, the end of a pipe. */
@@ -118,26 +144,30 @@ static int hold_place(void)
 
 int main(int argc, char **argv)
 {
-    unsigned long long all = ~0ULL, mask = 0, ignored = 0;
-    int closed = 0, signo, fd, signals, spare[NEEDED];
-    char state[128], none[] = "";
-    char *locale = getenv("LC_CTYPE");
-    const char *name = argc > 0 ? argv[0] : none;
+    static struct program program;
+    struct inherited inherited = {0};
+    struct started main_process = {.filter = "-"};
+    unsigned long long all = ~0ULL;
+    int closed = 0, signo, fd, command = 0, spare[NEEDED], status;
+    char state[192];
+    const char *locale = getenv("LC_CTYPE");
+    const char *name = argc > 0 ? argv[0] : "";
 
-    if (strcmp(strrchr(name, '/') ? strrchr(name, '/') + 1 : name, CONTROL) == 0) {
+    if (strrchr(name, '/'))
+        name = strrchr(name, '/') + 1;
+    if (strcmp(name, CONTROL) == 0) {
         self = CONTROL;
-        snprintf(state, sizeof state, "%s", CONTROL);
-        return become(state, none, argc, argv);
+        return find(&program) ? become(&program, CONTROL, "", argc, argv) : FAILED;
     }
 
     /* By number, because the C library's functions leave 32 and 33 out: somebody may send these too. */
-    syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, &mask, sizeof all);
+    syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, &inherited.mask, sizeof all);
 
     for (signo = 1; signo <= 64; signo++) {
         struct sigaction action;
 
         if (sigaction(signo, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
-            ignored |= 1ULL << (signo - 1);
+            inherited.ignored |= 1ULL << (signo - 1);
     }
     /* With SIGCHLD ignored the kernel reaps for us, and nobody ever learns how a process ended. */
     signal(SIGCHLD, SIG_DFL);
@@ -165,7 +195,21 @@ int main(int argc, char **argv)
     while (fd > 0)
         close(spare[--fd]);
 
-    signals = (int) syscall(SYS_signalfd4, -1, &all, sizeof all, SFD_NONBLOCK);
-    snprintf(state, sizeof state, "1:%llx:%llx:%d:%d:%d", mask, ignored, closed, signals, locale != NULL);
-    return become(state, locale ? locale : none, argc, argv);
+    inherited.signals = (int) syscall(SYS_signalfd4, -1, &all, sizeof all, SFD_NONBLOCK);
+    if (!find(&program))
+        return FAILED;
+
+    if (closed == 0 && inherited.signals >= 0 && strcmp(name, NAME) == 0)
+        command = plain_command(argc, argv);
+    if (command && plain_environment(environ) && plain_place())
+        main_process = start_main(argv + command, environ, &inherited);
+
+    snprintf(state, sizeof state, "2:%llx:%llx:%d:%d:%d:%d:%lld:%s", inherited.mask, inherited.ignored, closed,
+             inherited.signals, locale != NULL, main_process.pid, main_process.at_ns, main_process.filter);
+    status = become(&program, state, locale ? locale : "", argc, argv);
+    if (main_process.pid) { /* nobody would hold it */
+        kill(main_process.pid, SIGKILL);
+        waitpid(main_process.pid, NULL, 0);
+    }
+    return status;
 }

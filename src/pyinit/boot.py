@@ -1,6 +1,7 @@
 """From the first statement to the running command: read the options, become what orphans come to, start main.
 
-All that happens here delays the command, so it imports next to nothing; `pyinit.run` takes over behind the spawn.
+Where the launcher has started main already, only what comes behind that is done. All that happens here delays the
+command, so it imports next to nothing; `pyinit.run` takes over behind the spawn.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import sys
 import time
 
 from pyinit import holdon, kernel, options, spawn
-from pyinit.core.model import SIGCONT, SIGHUP
+from pyinit.core.model import SIGCONT, SIGHUP, SIGKILL
 from pyinit.procfs import Proc
 from pyinit.terminal import Terminal, let_go_of_terminal
 
@@ -25,8 +26,32 @@ if TYPE_CHECKING:
     from pyinit.options import Settings
     from pyinit.pidfile import PidFile
 
-_LAUNCHER = "1:"  # the version of what the launcher hands over
+_LAUNCHER = "2:"  # the version of what the launcher hands over
 _CHANGED_BY_PYTHON = frozenset((13, 25))  # SIGPIPE, SIGXFSZ: the interpreter ignores them
+
+
+class Handed:
+    """What the launcher hands over, or what can be found out without it.
+
+    Attributes:
+        inherited: what pyinit was started with.
+        name, arguments: what pyinit was called by, and the words behind that.
+        signals_fd: the descriptor that signals are read from; -1: there is no launcher.
+        main_pid: the PID of main, where the launcher has started it; else 0.
+        started_at: when it did so (monotonic seconds).
+        filter: the core dump filter before what is born below us got a mark in it, or None.
+    """
+
+    __slots__ = ("arguments", "filter", "inherited", "main_pid", "name", "signals_fd", "started_at")
+
+    def __init__(self, inherited: spawn.Inherited, name: str, arguments: list[str]) -> None:
+        self.inherited = inherited
+        self.name = name
+        self.arguments = arguments
+        self.signals_fd = -1
+        self.main_pid = 0
+        self.started_at = 0.0
+        self.filter: int | None = None
 
 
 class Launch:
@@ -135,41 +160,31 @@ class Launch:
 
 def main() -> None:
     """Run pyinit on this process's command line; does not return."""
-    try:
-        _start()
-    except Exception as error:  # noqa: BLE001  # nothing has been started: say so in one line, whatever it is
-        _complain(f"cannot start: {type(error).__name__}: {error}. Install pyinit again, or raise its limits.")
-
-
-def _start() -> None:
-    """Start main and hold it; does not return."""
     kernel.block_signals()
-    inherited, signals_fd, name, arguments = _handed_over(sys.argv)
-    settings = _settings(name, arguments, inherited, launcher=signals_fd >= 0)
-    plan = _plan(settings, inherited)
+    handed = None
+    try:
+        handed = _handed_over(sys.argv)
+        _start(handed)
+    except Exception as error:  # noqa: BLE001  # say it in one line, whatever it is
+        problem = f"{type(error).__name__}: {error}"
+        if handed is not None and handed.main_pid:
+            _hold_on(handed.main_pid, problem, Proc(posix.getpid()).children)
+        _complain(f"cannot start: {problem}. Install pyinit again, or raise its limits.")
+
+
+def _start(handed: Handed) -> None:
+    """Start main, where the launcher has not, and hold it; does not return."""
+    settings = _settings(handed)
+    plan = _plan(settings, handed.inherited)
     pid = posix.getpid()
     proc = Proc(pid, show_args=settings.log_args)
-    launch = Launch(settings, inherited, plan, proc, Terminal(), pid1=pid == 1)
-    launch.child = plan.child
-    launch.signals_fd = signals_fd
-    launch.log_fd = _open_log_file(settings)
-    if settings.pdeathsig is not None:
-        kernel.set_pdeathsig(settings.pdeathsig)
-    if not launch.pid1 and settings.subreaper:
-        _become_subreaper(settings)
-    elif not launch.pid1:
-        settings.subreaper = kernel.is_subreaper()  # who exec'd us may have made us one
-    launch.before = launch.proc.children_exist_before_main()
-    launch.marked = launch.pid1 and launch.proc.mark_descendants()
-    _prepare_service(launch)
-    launch.home = spawn.leave_working_directory()
-    launch.started_at = time.monotonic()
+    launch = Launch(settings, handed.inherited, plan, proc, Terminal(), pid1=pid == 1)
+    launch.signals_fd = handed.signals_fd
     failure = None
-    try:
-        if not settings.pause:
-            launch.start_main(launch.count_oom_kills)
-    except spawn.SpawnError as error:
-        failure = error
+    if handed.main_pid:
+        _take_over(launch, handed)
+    else:
+        failure = _launch(launch, handed)
     try:
         from pyinit import run  # main is running: now there is time to import the rest
 
@@ -178,12 +193,52 @@ def _start() -> None:
         if failure is not None:
             _write(2, f"pyinit: {failure.reason}\n")
             _leave(failure.status)
-        _write(2, f"pyinit: going on without a log: {type(error).__name__}: {error}\n")
         if launch.inbox is not None:
             launch.inbox.close()  # nobody reads it: who sends is to hear that, and not to wait
         first = settings.stop_signal[0][0] if settings.stop_signal else None
-        status = holdon.hold_on(launch.main_pid, settings.grace_s, launch.proc.children, first)
+        problem = f"{type(error).__name__}: {error}"
+        _hold_on(launch.main_pid, problem, proc.children, settings.grace_s, first)
     _leave(status)
+
+
+def _hold_on(
+    main_pid: int, problem: str, children: Callable[[], list[int]], grace_s: float = 8.0, stop_signal: int | None = None
+) -> NoReturn:
+    """Hold main with the least that there is, and leave with its status."""
+    _write(2, f"pyinit: going on without a log: {problem}\n")
+    _leave(holdon.hold_on(main_pid, grace_s, children, stop_signal))
+
+
+def _take_over(launch: Launch, handed: Handed) -> None:
+    """Take over main, which the launcher has started: as `_launch` would have left it."""
+    launch.main_pid, launch.started_at = handed.main_pid, handed.started_at
+    launch.marked = launch.pid1 and launch.proc.have_marked(handed.filter)
+    launch.count_oom_kills()
+    launch.home = spawn.leave_working_directory()
+
+
+def _launch(launch: Launch, handed: Handed) -> spawn.SpawnError | None:
+    """Make all ready for main, and start it; return why it could not be started, or None."""
+    settings = launch.settings
+    launch.child = launch.plan.child
+    launch.log_fd = _open_log_file(settings)
+    if settings.pdeathsig is not None:
+        kernel.set_pdeathsig(settings.pdeathsig)
+    if not launch.pid1 and settings.subreaper:
+        _become_subreaper(settings)
+    elif not launch.pid1:
+        settings.subreaper = kernel.is_subreaper()  # who exec'd us may have made us one
+    launch.before = launch.proc.children_exist_before_main()
+    launch.marked = launch.pid1 and (launch.proc.have_marked(handed.filter) or launch.proc.mark_descendants())
+    _prepare_service(launch)
+    launch.home = spawn.leave_working_directory()
+    launch.started_at = time.monotonic()
+    try:
+        if not settings.pause:
+            launch.start_main(launch.count_oom_kills)
+    except spawn.SpawnError as error:
+        return error
+    return None
 
 
 def _plan(settings: Settings, inherited: spawn.Inherited) -> spawn.Plan:
@@ -244,8 +299,9 @@ def _prepare_service(launch: Launch) -> None:
         _open_file("--termination-log", settings.termination_log, settings.error_status, keep=False)
 
 
-def _settings(name: str, arguments: list[str], inherited: spawn.Inherited, *, launcher: bool) -> Settings:
+def _settings(handed: Handed) -> Settings:
     """Read the command line as the program that we are called by does; leave where there is nothing to run."""
+    name, arguments, inherited = handed.name, handed.arguments, handed.inherited
     try:
         if name.rpartition("/")[2] in options.PEERS:
             from pyinit import peers
@@ -254,6 +310,9 @@ def _settings(name: str, arguments: list[str], inherited: spawn.Inherited, *, la
         else:
             settings = options.parse(arguments, posix.environ)
     except options.UsageError as error:
+        if handed.main_pid:  # a launcher that is not of this pyinit: it starts nothing that we refuse
+            kernel.send_group(handed.main_pid, SIGKILL)
+            posix.waitpid(handed.main_pid, 0)
         _complain(str(error))
     if settings.action == "print":
         _write(settings.print_fd, settings.print_text)
@@ -264,27 +323,30 @@ def _settings(name: str, arguments: list[str], inherited: spawn.Inherited, *, la
         child = _child(settings, inherited)
         changes = _changes(settings, inherited, child)
         main_uid = child.uid if child is not None else None
-        text, status = reports.made(settings, inherited, changes, main_uid, launcher=launcher)
+        text, status = reports.made(settings, inherited, changes, main_uid, launcher=handed.signals_fd >= 0)
         _write(1, text)
         _leave(status)
     return settings
 
 
-def _handed_over(arguments: list[str]) -> tuple[spawn.Inherited, int, str, list[str]]:
-    """Take what the launcher wrote down; return it, the signal descriptor, our name, and the arguments behind it."""
+def _handed_over(arguments: list[str]) -> Handed:
+    """Take what the launcher wrote down, or find out what can be found out without it."""
     if not arguments or not arguments[0].startswith(_LAUNCHER):
-        return _looked_up(), -1, "pyinit", arguments
-    mask, ignored, closed, signals, has_lc_ctype = arguments[0].split(":")[1:6]
-    fd = int(signals)
-    if fd >= 0:
-        posix.set_inheritable(fd, False)  # noqa: FBT003  # the only way to say it
+        return Handed(_looked_up(), "pyinit", arguments)
+    mask, ignored, closed, signals, has_lc_ctype, main_pid, started_ns, marked = arguments[0].split(":")[1:9]
     inherited = spawn.Inherited(
         mask=int(mask, 16),
         ignored=int(ignored, 16),
         closed=int(closed),
         lc_ctype=_encode(arguments[1]) if has_lc_ctype == "1" else None,
     )
-    return inherited, fd, arguments[2], arguments[3:]
+    handed = Handed(inherited, arguments[2], arguments[3:])
+    handed.signals_fd = int(signals)
+    if handed.signals_fd >= 0:
+        posix.set_inheritable(handed.signals_fd, False)  # noqa: FBT003  # the only way to say it
+    handed.main_pid, handed.started_at = int(main_pid), int(started_ns) / 1e9
+    handed.filter = None if marked == "-" else int(marked, 16)
+    return handed
 
 
 def _looked_up() -> spawn.Inherited:

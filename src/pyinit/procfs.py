@@ -251,6 +251,11 @@ class Proc:
         self._filter = own
         return True
 
+    def have_marked(self, own: int | None) -> bool:
+        """Take it that the mark is there, and that `own` is the filter without it; None: there is no mark."""
+        self._filter = own
+        return own is not None
+
     def _is_foreign(self, pid: int) -> bool:
         """Say whether it is proven that a process is not from below us: it has the filter that we came with."""
         if self._filter is None:
