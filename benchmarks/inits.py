@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 PID1 = "pid1"
 SUBREAPER = "sub"
 MODES = (PID1, SUBREAPER)
+REAP_LOG = "pyinit, reap log"
+READ_FIRST = "pyinit, option read first"
 MODE_NAMES = {PID1: "PID 1", SUBREAPER: "subreaper"}
 
 PACKAGES = {
@@ -138,7 +140,8 @@ def all_inits(wheel: Path, folder: Path | None, scratch: Path) -> dict[str, Init
         Init("dumb-init", plain(_path("dumb-init")), reaps_below=False),
         Init("catatonit", plain(_path("catatonit")), reaps_below=False),
         Init("pyinit", plain(str(wheel))),
-        Init("pyinit, reap log", plain(str(wheel), "--log-reaps")),
+        Init(REAP_LOG, plain(str(wheel), "--log-reaps")),
+        Init(READ_FIRST, plain(str(wheel), "--stop-on=TERM,INT,QUIT")),
     ]
     if folder is not None:
         inits.append(Init("pyinit, image", plain(str(folder / "bin" / "pyinit"))))
