@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -30,6 +31,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "modes(*names): run the test in these modes (subreaper, pid1, plain-user, pid1-user)"
     )
     config.addinivalue_line("markers", f"timeout_s(n): the last resort for this test, instead of {TIMEOUT_S} s")
+    # How long an example takes says how busy the machine is, and nothing about pyinit.
+    hypothesis.settings.register_profile("pyinit", parent=hypothesis.settings(), deadline=None)
+    hypothesis.settings.load_profile("pyinit")
     procs.become_subreaper()
 
 
