@@ -13,7 +13,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-SOURCES = ("pyinit.c", "plain.c", "start.c")
+SOURCES = ("pyinit.c", "plain.c", "start.c", "oom.c")
 HELP = "pyinit's launcher is C: a C compiler is needed to build it (Debian, Ubuntu: apt-get install gcc libc6-dev)."
 
 

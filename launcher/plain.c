@@ -9,6 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* execve(2) always takes 128 KiB (ARG_MAX). A stack of 8 MiB is usual. */
+enum { SIZE_MAX_PLAIN = 96 * 1024, STACK_ENOUGH = 1 << 20 };
+
 /*
  * The options that are plain, and the values of theirs that are sure to be right: plain_options.py makes the rows from
  * the table that pyinit reads command lines by. A switch has no value; a choice has one of the words.
@@ -118,11 +121,25 @@ int plain_environment(char **environment)
     return 1;
 }
 
-static int is_limited(int resource)
+static size_t size_of(char **words)
+{
+    size_t size = 0;
+
+    for (; *words; words++)
+        size += strlen(*words) + 1 + sizeof *words;
+    return size;
+}
+
+int plain_size(char **argv, char **environment)
+{
+    return size_of(argv) + size_of(environment) < SIZE_MAX_PLAIN;
+}
+
+static int is_limited(int resource, rlim_t enough)
 {
     struct rlimit limit;
 
-    return getrlimit(resource, &limit) < 0 || limit.rlim_cur != RLIM_INFINITY;
+    return getrlimit(resource, &limit) < 0 || limit.rlim_cur < enough;
 }
 
 int plain_place(void)
@@ -137,5 +154,6 @@ int plain_place(void)
     if (waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT) == 0 || errno != ECHILD)
         return 0;
     /* With too little memory for the interpreter nothing is to be started at all. */
-    return !is_limited(RLIMIT_AS) && !is_limited(RLIMIT_DATA);
+    return !is_limited(RLIMIT_AS, RLIM_INFINITY) && !is_limited(RLIMIT_DATA, RLIM_INFINITY)
+        && !is_limited(RLIMIT_STACK, STACK_ENOUGH);
 }

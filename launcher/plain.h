@@ -11,7 +11,10 @@ int plain_command(int argc, char **argv);
 /* Whether no variable asks for anything, so that main gets this environment as it is. */
 int plain_environment(char **environment);
 
-/* Whether nothing here has to be looked at first: no terminal, no children, no limit on memory. */
+/* Whether these are far from being too much for an exec (E2BIG): the interpreter gets somewhat more than main. */
+int plain_size(char **argv, char **environment);
+
+/* Whether nothing here has to be looked at first: no terminal, no children, enough memory. */
 int plain_place(void);
 
 #endif

@@ -30,13 +30,12 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "plain.h"
 #include "start.h"
 
-enum { FAILED = 125, LINE = 4096, NEEDED = 4 };
+enum { FAILED = 125, LINE = 4096, NEEDED = 5 };
 
 static const char NAME[] = "pyinit";
 static const char MAIN[] = "pyinit-main";
@@ -64,24 +63,40 @@ static const char *own_folder(void)
     return path;
 }
 
-/* The interpreter that the first line names. */
+/*
+ * The interpreter that the first line names. Where its path is too long for a first line, or has a space in it, pip
+ * writes one for a shell, and the path into the second: ''''exec' "/the path/python" "$0" "$@".
+ */
 static char *interpreter(const char *script)
 {
-    static char line[LINE];
+    static char text[LINE];
+    static const char shell[] = "#!/bin/sh\n'''exec' ", behind[] = " \"$0\"";
     int fd = open(script, O_RDONLY | O_CLOEXEC);
     ssize_t length;
+    char *path = text + 2, *end;
 
     if (fd < 0)
         return NULL;
-    length = read(fd, line, sizeof line - 1);
+    length = read(fd, text, sizeof text - 1);
     close(fd);
-    if (length < 3 || line[0] != '#' || line[1] != '!') {
+    text[length > 0 ? length : 0] = '\0';
+    if (strncmp(text, shell, sizeof shell - 1) == 0) {
+        path = text + sizeof shell - 1;
+        end = strstr(path, behind);
+        if (end && end > path && *path == '"' && end[-1] == '"') {
+            path++;
+            end--;
+        }
+        if (end)
+            *end = '\0';
+    }
+    path[strcspn(path, "\r\n")] = '\0';
+    end = strrchr(path, '/');
+    if (strncmp(text, "#!", 2) != 0 || strncmp(end ? end + 1 : path, "py", 2) != 0) {
         errno = ENOEXEC;
         return NULL;
     }
-    line[length] = '\0';
-    line[strcspn(line, "\r\n")] = '\0';
-    return line + 2;
+    return path;
 }
 
 /* What pyinit runs: the script beside this program, and the interpreter that it names. */
@@ -146,10 +161,10 @@ int main(int argc, char **argv)
 {
     static struct program program;
     struct inherited inherited = {0};
-    struct started main_process = {.filter = "-"};
+    struct started main_process = {.filter = "-", .oom_kills = -1};
     unsigned long long all = ~0ULL;
-    int closed = 0, signo, fd, command = 0, spare[NEEDED], status;
-    char state[192];
+    int closed = 0, signo, fd, command = 0, spare[NEEDED], failed;
+    char state[224];
     const char *locale = getenv("LC_CTYPE");
     const char *name = argc > 0 ? argv[0] : "";
 
@@ -201,15 +216,13 @@ int main(int argc, char **argv)
 
     if (closed == 0 && inherited.signals >= 0 && strcmp(name, NAME) == 0)
         command = plain_command(argc, argv);
-    if (command && plain_environment(environ) && plain_place())
+    if (command && plain_environment(environ) && plain_size(argv, environ) && plain_place())
         main_process = start_main(argv + command, environ, &inherited);
 
-    snprintf(state, sizeof state, "2:%llx:%llx:%d:%d:%d:%d:%lld:%s", inherited.mask, inherited.ignored, closed,
-             inherited.signals, locale != NULL, main_process.pid, main_process.at_ns, main_process.filter);
-    status = become(&program, state, locale ? locale : "", argc, argv);
-    if (main_process.pid) { /* nobody would hold it */
-        kill(main_process.pid, SIGKILL);
-        waitpid(main_process.pid, NULL, 0);
-    }
-    return status;
+    snprintf(state, sizeof state, "2:%llx:%llx:%d:%d:%d:%d:%lld:%s:%lld", inherited.mask, inherited.ignored, closed,
+             inherited.signals, locale != NULL, main_process.pid, main_process.at_ns, main_process.filter, main_process.oom_kills);
+    failed = become(&program, state, locale ? locale : "", argc, argv);
+    if (main_process.pid)
+        end_all(main_process.pid);
+    return failed;
 }

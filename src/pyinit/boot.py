@@ -40,9 +40,10 @@ class Handed:
         main_pid: the PID of main, where the launcher has started it; else 0.
         started_at: when it did so (monotonic seconds).
         filter: the core dump filter before what is born below us got a mark in it, or None.
+        oom_kills: how many OOM kills our control group had seen before main was started; -1: look now.
     """
 
-    __slots__ = ("arguments", "filter", "inherited", "main_pid", "name", "signals_fd", "started_at")
+    __slots__ = ("arguments", "filter", "inherited", "main_pid", "name", "oom_kills", "signals_fd", "started_at")
 
     def __init__(self, inherited: spawn.Inherited, name: str, arguments: list[str]) -> None:
         self.inherited = inherited
@@ -52,6 +53,7 @@ class Handed:
         self.main_pid = 0
         self.started_at = 0.0
         self.filter: int | None = None
+        self.oom_kills = -1
 
 
 class Launch:
@@ -148,12 +150,12 @@ class Launch:
         main.foreign = False
         return main
 
-    def count_oom_kills(self) -> None:
-        """Count the OOM kills of our control group before main can be one of them."""
+    def count_oom_kills(self, before: int = -1) -> None:
+        """Count the OOM kills of our control group before main can be one of them; `before`: how many there were."""
         try:
             from pyinit.oom import OomKills
 
-            self.oom = OomKills()
+            self.oom = OomKills(before)
         except Exception:  # noqa: BLE001  # main is there already: nothing that goes wrong here may cost it
             self.oom = None
 
@@ -213,7 +215,7 @@ def _take_over(launch: Launch, handed: Handed) -> None:
     """Take over main, which the launcher has started: as `_launch` would have left it."""
     launch.main_pid, launch.started_at = handed.main_pid, handed.started_at
     launch.marked = launch.pid1 and launch.proc.have_marked(handed.filter)
-    launch.count_oom_kills()
+    launch.count_oom_kills(handed.oom_kills)
     launch.home = spawn.leave_working_directory()
 
 
@@ -333,7 +335,7 @@ def _handed_over(arguments: list[str]) -> Handed:
     """Take what the launcher wrote down, or find out what can be found out without it."""
     if not arguments or not arguments[0].startswith(_LAUNCHER):
         return Handed(_looked_up(), "pyinit", arguments)
-    mask, ignored, closed, signals, has_lc_ctype, main_pid, started_ns, marked = arguments[0].split(":")[1:9]
+    mask, ignored, closed, signals, has_lc_ctype, main_pid, started_ns, marked, oom = arguments[0].split(":")[1:10]
     inherited = spawn.Inherited(
         mask=int(mask, 16),
         ignored=int(ignored, 16),
@@ -346,6 +348,7 @@ def _handed_over(arguments: list[str]) -> Handed:
         posix.set_inheritable(handed.signals_fd, False)  # noqa: FBT003  # the only way to say it
     handed.main_pid, handed.started_at = int(main_pid), int(started_ns) / 1e9
     handed.filter = None if marked == "-" else int(marked, 16)
+    handed.oom_kills = int(oom)
     return handed
 
 

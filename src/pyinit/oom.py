@@ -12,16 +12,17 @@ class OomKills:
     """The counter of OOM kills of our control group: `oom_kill` of memory.events (v2) or memory.oom_control (v1).
 
     Read at the start, and again when a process has ended by a SIGKILL that was not ours. Without such a file, or where
-    it cannot be read, nothing was ever killed for want of memory.
+    it cannot be read, nothing was ever killed for want of memory. `before` is what it was at the start, where that has
+    been read already; -1: it is read now.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, before: int = -1) -> None:
         self._path: str | None = None
         self._seen = 0
         for path in _candidates():
             count = _count(path)
             if count is not None:
-                self._path, self._seen = path, count
+                self._path, self._seen = path, count if before < 0 else before
                 break
 
     @property

@@ -7,6 +7,7 @@ import os
 import resource
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,9 +113,9 @@ def installed(folder: Path, interpreter: str) -> Path:
     return launcher
 
 
-def outcome(launcher: Path, **keywords: Any) -> tuple[int, str]:
+def outcome(launcher: Path, *command: str, **keywords: Any) -> tuple[int, str]:
     """Start a service that lives on by itself; return pyinit's status and complaint once nobody holds its output."""
-    words = [str(launcher), "--", program("serve")]
+    words = [str(launcher), "--", *(command or [program("serve")])]
     done = subprocess.run(words, capture_output=True, text=True, env=plain_environment(), check=False, **keywords)
     return done.returncode, done.stderr
 
@@ -140,19 +141,97 @@ def test_interpreter_that_is_none(workdir: Path) -> None:
 
 def test_package_that_is_not_there(workdir: Path) -> None:
     """An installation without its modules holds nothing: main does not outlive it."""
-    interpreter = Path(pyinit_command()).with_name("pyinit-main").read_bytes().partition(b"\n")[0].decode()[2:]
-    status, said = outcome(installed(workdir, interpreter))
-    assert status not in {0, 143}
-    assert "pyinit" in said
+    status, said = outcome(installed(workdir, interpreter()))
+    assert status == 1
+    assert "No module named 'pyinit'" in said
 
 
-@pytest.mark.parametrize("limit", [resource.RLIMIT_AS, resource.RLIMIT_DATA], ids=["AS", "DATA"])
+DAEMON = ("double_fork", "after", "serve")
+
+
+def interpreter() -> str:
+    """Return the interpreter of the pyinit under test."""
+    return Path(pyinit_command()).with_name("pyinit-main").read_bytes().partition(b"\n")[0].decode()[2:]
+
+
+@pytest.mark.parametrize("python", ["none", "without modules"])
+def test_nothing_that_main_has_made_is_left(workdir: Path, python: str) -> None:
+    """Where the interpreter cannot take over, a daemon that main has started by then goes as well."""
+    fake = workdir / "python"
+    fake.write_bytes(b"\0\1\2")
+    fake.chmod(0o755)
+    launcher = installed(workdir, str(fake) if python == "none" else interpreter())
+    status, _ = outcome(launcher, program(DAEMON[0]), DAEMON[1], program(DAEMON[2]))
+    assert status == (125 if python == "none" else 1)
+
+
+def test_interpreter_in_the_second_line(workdir: Path) -> None:
+    """A path with a space in it: pip writes a shell into the first line, and the interpreter into the second."""
+    folder = workdir / "with a space"
+    folder.mkdir()
+    launcher = installed(folder, "/bin/sh")
+    python = folder / "bin" / "python3"
+    python.symlink_to(interpreter())
+    script = launcher.with_name("pyinit-main")
+    behind = script.read_text().partition("\n")[2]
+    quotes = "'" * 3
+    second = f'{quotes}exec\' "{python}" "$0" "$@"'
+    lines = ["#!/bin/sh", second, f"' {quotes}", behind]
+    script.write_text("\n".join(lines))
+    status, said = outcome(launcher)
+    assert status == 1
+    assert "No module named 'pyinit'" in said
+
+
+def test_script_for_something_else(workdir: Path) -> None:
+    """A first line that names no Python is not followed."""
+    status, said = outcome(installed(workdir, "/bin/sh"))
+    assert status == 125
+    assert said.startswith("pyinit: cannot read the interpreter from ")
+
+
+def test_child_that_is_no_vfork(workdir: Path) -> None:
+    """Under an emulator vfork(2) is fork(2): a command that cannot be executed is told all the same."""
+    launcher = installed(workdir, interpreter())
+    sources = Path(__file__).parent.parent.parent / "launcher"
+    rows = str(workdir / "plain_options.h")
+    subprocess.run([sys.executable, "-IB", str(sources / "plain_options.py"), rows], check=True)
+    words = ["cc", "-Dvfork=fork", "-I", str(workdir), "-o", str(launcher), *map(str, sorted(sources.glob("*.c")))]
+    subprocess.run(words, check=True)
+    (workdir / "lib").symlink_to(Path(pyinit_command()).parent.parent / "lib")
+    assert outcome(launcher, program("exit_with"), "7")[0] == 7
+    assert outcome(launcher, "/etc/passwd")[0] == 126
+    status, said = outcome(launcher, "no-such-command-at-all")
+    assert status == 127
+    assert "was not found in PATH" in said
+
+
+def test_long_command_line(pyinit: Start) -> None:
+    """What comes near to the limit of an exec is for the interpreter, which needs a little more than main."""
+    run = pyinit(program("serve"), "x" * 100_000)
+    run.wait_for(STARTED)
+    assert started_by_launcher(run) == 0
+    run.stop()
+
+
+def test_called_by_another_name(workdir: Path) -> None:
+    """A link by another name works, and the interpreter starts main."""
+    link = workdir / "init"
+    link.symlink_to(pyinit_command())
+    assert outcome(link, program("exit_with"), "7")[0] == 7
+
+
+LIMITS = {"AS": resource.RLIMIT_AS, "DATA": resource.RLIMIT_DATA, "STACK": resource.RLIMIT_STACK}
+
+
+@pytest.mark.parametrize("limit", LIMITS.values(), ids=LIMITS)
 def test_too_little_memory_for_the_interpreter(limit: int) -> None:
     """Where the interpreter cannot come up, nothing has been started: the command says nothing."""
 
     def lower() -> None:
-        resource.setrlimit(limit, (1 << 20, 1 << 20))
+        resource.setrlimit(limit, (size, size))
 
+    size = 16 << 10 if limit == resource.RLIMIT_STACK else 1 << 20
     words = [pyinit_command(), "--", "/bin/echo", "started"]
     done = subprocess.run(words, capture_output=True, env=plain_environment(), check=False, preexec_fn=lower)
     assert done.returncode != 0

@@ -18,13 +18,26 @@ from support.programs import program
 from support.run import ALL_MODES, PID1, SPAWN_FAILED, STARTED, SUBREAPER, plain_environment, pyinit_command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from support.run import Run
 
     Start = Callable[..., Run]
 
+# Main is started by the launcher, or by the interpreter where an option has to be read first (this one is the default).
+WAYS = {"launcher": (), "interpreter": ("--stop-on", "TERM,INT,QUIT")}
+
 ALL_SIGNALS = sorted(set(range(1, 65)) - {signal.SIGKILL, signal.SIGSTOP, 32, 33})
+
+
+@pytest.fixture(params=WAYS.values(), ids=WAYS)
+def pyinit(pyinit: Start, request: pytest.FixtureRequest) -> Start:
+    """Start pyinit in each of the two ways."""
+
+    def start(*command: str | bytes, options: Sequence[str] = (), **keywords: Any) -> Run:
+        return pyinit(*command, options=[*options, *request.param], **keywords)
+
+    return start
 
 
 def report(run: Run) -> dict[str, Any]:

@@ -52,6 +52,14 @@ def test_each_kill_is_told_once(files: Callable[[Files], Files], given: Files) -
     assert not kills.happened()
 
 
+def test_a_kill_before_the_first_look_is_told(files: Callable[[Files], Files]) -> None:
+    """Where the launcher has counted before main was started, a kill since then counts."""
+    files(V2)
+    kills = oom.OomKills(1)
+    assert kills.happened()
+    assert not kills.happened()
+
+
 @pytest.mark.parametrize("text", ["", "oom_kill\n", "oom_kill many\n", "garbage"])
 def test_without_a_count_nothing_was_killed(files: Callable[[Files], Files], text: str) -> None:
     """No file, or one in another form, explains no end."""
