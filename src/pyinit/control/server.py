@@ -8,7 +8,6 @@ from __future__ import annotations
 import _socket
 import posix
 import select
-from contextlib import suppress
 from errno import EAGAIN, EINTR
 
 from pyinit.control import peer, protocol
@@ -304,8 +303,10 @@ class Server:
     def _close(self, sock: _socket.socket) -> None:
         """Close a connection, first what was sent with it: to close a stranger's socket can take long (SO_LINGER)."""
         if self._rights:
-            with suppress(OSError):  # it has gone already
+            try:
                 sock.shutdown(_socket.SHUT_RD)
+            except OSError:
+                pass  # it has gone already
             for _ in range(DRAINED):
                 if not self._receive(sock, protocol.LONGEST):
                     break
