@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING
 
 from pyinit.core.lives import WAITING
 from pyinit.core.machine import HOLDING, RUNNING, STOPPING
-from pyinit.core.model import RELOAD_COMMAND, RESTART_ALWAYS, RESTART_NO, SIGKILL
+from pyinit.core.model import (
+    ASKED_RELOAD,
+    ASKED_RESTART,
+    ASKED_SIGNAL,
+    AT_MAIN,
+    AT_SERVICE,
+    RELOAD_COMMAND,
+    RESTART_ALWAYS,
+    RESTART_NO,
+    SIGKILL,
+)
 
 # More than the loop's own looks while stopping need (seconds).
 SLACK_S = 0.3
@@ -165,6 +175,24 @@ class Oracle:
         if self.policy.restart != RESTART_NO and not self.stop_asked and self.phase != WAITING:
             self.restart_asked = True
             self._stop()
+
+    def refuses(self, kind: str, target: str) -> bool:
+        """Say whether a request is refused. A signal is, too, once SIGKILL goes round."""
+        if kind == ASKED_RESTART:
+            leaving = self.main is None and self.phase == STOPPING
+            return self.policy.restart == RESTART_NO or self.stop_asked or leaving
+        if kind == ASKED_RELOAD:
+            served = self.policy.reload_command or any(task.alive for task in self._deciders)
+            return self.phase in (STOPPING, WAITING) or not served
+        return kind == ASKED_SIGNAL and target in (AT_MAIN, AT_SERVICE) and not self.meant(target)
+
+    def meant(self, target: str) -> list[Task]:
+        """Return who is main, or the service, for a signal."""
+        main = [self.main] if self.main is not None and self.main.alive else []
+        if target == AT_MAIN:
+            return main
+        service = [self.service] if self.service is not None and self.service.alive else []
+        return service or main or [task for task in self.successors if task.alive]
 
     @property
     def wants_another(self) -> bool:

@@ -18,7 +18,13 @@ from pyinit.core import actions, events
 from pyinit.core.lives import WAITING, Lives
 from pyinit.core.machine import DONE, HOLDING, KILLING, RUNNING, STOPPING, Machine
 from pyinit.core.model import (
+    ASKED_RELOAD,
     ASKED_RESTART,
+    ASKED_SIGNAL,
+    ASKED_STOP,
+    AT_MAIN,
+    AT_SERVICE,
+    AT_TREE,
     COMMAND,
     FROM_NOTIFY,
     FROM_PID_FILE,
@@ -119,7 +125,7 @@ class Run:
         born_with = [self.kernel.fork(self.kernel.pyinit) for _ in range(before)]
         for task in born_with:
             task.foreign = True
-        proc = Proc(self.kernel)
+        self.proc = proc = Proc(self.kernel)
         self.terminal = Terminal()
         self.machine = Machine(policy) if policy.restart == RESTART_NO else Lives(policy)
         self.effects = effects.Effects(self.machine, proc, self.log, self.terminal)  # type: ignore[arg-type]  # stand-ins
@@ -136,6 +142,7 @@ class Run:
         )
         launch = self._launch(proc)
         hands = serving.Serving(launch, self.log, watched, self.loop.take)  # type: ignore[arg-type]
+        self.answers: list[str] = []
         self.effects.add({**hands.calls, actions.Answer: self._answered})
         self.effects.add(respawn.Respawner(launch, self.effects, hands, None, self.loop.take).calls)  # type: ignore[arg-type]
         self.left: list[Task] = []
@@ -231,7 +238,9 @@ class Run:
         return fd is self.inbox.fd and bool(self.inbox.waiting)
 
     def _answered(self, action: actions.Answer, now: float) -> None:
-        """Let nobody hear the answer to a request: the record of it, and what comes of it, tell."""
+        """Hear the answer to a request: why it is refused, or nothing."""
+        del now
+        self.answers.append(action.refused)
 
     def _command(self, kind: str, task: Task | None) -> None:
         self.oracle.command(kind, task)
@@ -252,12 +261,41 @@ class Run:
             self.oracle.reload(self.roots)
         self.kernel.signals.append((signo, 0, 0))
 
-    def ask_for_restart(self) -> None:
-        """Ask for a restart by another way than a signal."""
-        waiting = self.machine.phase == WAITING
-        self.oracle.restart()
-        self.begins_at = self.kernel.now if waiting else self.begins_at
-        self.loop.take(events.Asked(ASKED_RESTART, 0, 0))
+    def ask(self, kind: str, *, signo: int = 0, target: str = "", task: Task | None = None) -> None:
+        """Ask for something through the control socket: there is one answer, and it is the right one."""
+        process = claims.locate(self.proc, task.pid).process if task is not None else None  # type: ignore[arg-type]
+        if task is not None and process is None:
+            assert not self.exact or task.root.hidden or task.hidden, f"{task} is not found"
+            return
+        killing = self.machine.phase == KILLING
+        refused = self.oracle.refuses(kind, target) or (killing and kind == ASKED_SIGNAL)
+        wanted = self.oracle.meant(target) if target in (AT_MAIN, AT_SERVICE) else [task] if task is not None else []
+        if kind == ASKED_STOP:
+            self.oracle.stop()
+        elif kind == ASKED_RELOAD:
+            self.oracle.reload(self.roots)
+        elif kind == ASKED_RESTART:
+            self.begins_at = self.kernel.now if self.machine.phase == WAITING else self.begins_at
+            self.oracle.restart()
+        self.answers.clear()
+        self.loop.take(events.Asked(kind, 0, 0, signo=signo, target=target, process=process))
+        assert len(self.answers) == 1, f"{len(self.answers)} answers to {kind}"
+        if not self.exact:
+            return
+        assert bool(self.answers[0]) == refused, f"{kind} {target}: {self.answers[0] or 'done'}"
+        if kind != ASKED_SIGNAL or refused:
+            return
+        if target == AT_TREE:
+            wanted = [task for task in self.kernel.living if self._is_seen(task)]
+        for other in wanted:
+            assert other.tried[-1:] == [signo], f"{other} was to have the signal"
+
+    def _is_seen(self, task: Task) -> bool:
+        """Say whether a process can be found from pyinit on: nobody above it is hidden, nor it itself but as a child."""
+        above: Task | None = task if task.parent is not self.kernel.pyinit else task.parent
+        while above is not None and not above.hidden:
+            above = above.parent
+        return above is None
 
     # -- what the shell says ------------------------------------------------------------------------------------
 
