@@ -265,7 +265,7 @@ class Run:
         """Ask for something through the control socket: there is one answer, and it is the right one."""
         process = claims.locate(self.proc, task.pid).process if task is not None else None  # type: ignore[arg-type]
         if task is not None and process is None:
-            assert not self.exact or task.root.hidden or task.hidden, f"{task} is not found"
+            assert not self.exact or not task.alive or not self._is_seen(task), f"{task} is not found"
             return
         killing = self.machine.phase == KILLING
         refused = self.oracle.refuses(kind, target) or (killing and kind == ASKED_SIGNAL)
