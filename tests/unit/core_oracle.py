@@ -34,10 +34,16 @@ class Oracle:
     Whom the shell has taken for the service it is told; whether it may is for `core_run.Run` to say.
     """
 
-    def __init__(self, policy: Policy, clock: Callable[[], float], before: int | None = None) -> None:
-        """Judge a run, the first or one whose predecessor came to the status `before`."""
+    def __init__(
+        self, policy: Policy, clock: Callable[[], float], named: Callable[[], Task | None], before: int | None = None
+    ) -> None:
+        """Judge a run, the first or one whose predecessor came to the status `before`.
+
+        `named` says whom the PID file names now.
+        """
         self.policy = policy
         self._clock = clock
+        self._named = named
         self.before = before
         self.phase = RUNNING if before is None else WAITING
         self.strangers: list[Task] = []  # who was there when the run began: nobody of it
@@ -132,7 +138,14 @@ class Oracle:
         return [task for task in mains if task.hidden or not task.foreign]
 
     def _service_decides(self) -> None:
-        """Where the service is known it is the only successor, or the root above it."""
+        """Where the service is known it is the only successor, or the root above it.
+
+        Who it is, is looked at again at each end of the current one, and the PID file is believed before the rest.
+        """
+        if self.service is None or not self.service.alive:
+            named = self._named()
+            if named is not None and self._may_serve([named.root]):
+                self.service = named
         if self.service is not None and self.service.alive:
             self.successors = self._may_serve([self.service.root]) or self.successors
 

@@ -113,7 +113,7 @@ class Run:
         self.policy = policy
         # Exact: the shell comes to rest and looks after everything that happens, so that there is one right answer.
         self.exact = exact
-        self.oracle = Oracle(policy, self._monotonic)
+        self.oracle = Oracle(policy, self._monotonic, self._named)
         self.kernel = Kernel(pid1=policy.pid1, ended=self._ended)
         self.log = Log(self._heard)
         self.pid_file = PidFile(self.kernel)
@@ -248,6 +248,12 @@ class Run:
     def _ended(self, task: Task, came: list[Task]) -> None:
         self.oracle.ended(task, came, self.roots)
 
+    def _named(self) -> Task | None:
+        """Return whom the PID file names, if that can be proven."""
+        task = self.kernel.table.get(self.pid_file.number) if self.policy.pid_file else None
+        known = task is not None and task.alive and task in self.kernel.pyinit.below() and self._is_seen(task)
+        return task if known else None
+
     @property
     def roots(self) -> list[Task]:
         """The living children of pyinit."""
@@ -333,7 +339,7 @@ class Run:
         else:
             assert delay_s == 0.0
         self.begins_at = now + delay_s - CALL_S
-        self.oracle = Oracle(policy, self._monotonic, cast("int", facts["status"]))
+        self.oracle = Oracle(policy, self._monotonic, self._named, cast("int", facts["status"]))
         self.log.first = len(self.log.records)
         self.stopped_at = None
         self.runner.asked.clear()
@@ -520,11 +526,13 @@ class Run:
             if killing or (task.hidden and not self.policy.pid1):
                 continue
             starts = itertools.accumulate(lengths[:-1], initial=begins)
-            for (signo, _), start, length_s in zip(schedule, starts, lengths, strict=True):
+            for number, ((signo, _), start, length_s) in enumerate(zip(schedule, starts, lengths, strict=True), 1):
                 everybody = start + length_s * HEADS_ALONE + WALK_EVERY_S + SLACK_S
                 if self.kernel.now > everybody and task.born_s < self.stopped_at:
                     assert signo in meant or SIGTERM in meant, f"{task} was forgotten"
-                if self.kernel.now > max(everybody, task.born_s + WALK_EVERY_S + SLACK_S) and not task.hidden:
+                found = max(everybody, task.born_s + WALK_EVERY_S + SLACK_S)
+                # Who is born so late that the next signal comes first has that one, when its turn is everybody's.
+                if self.kernel.now > found and not task.hidden and (number == len(schedule) or found < start + length_s):
                     assert meant, f"{task} was forgotten"
 
     def _check_each_once(self, task: Task, schedule: list[int]) -> None:
