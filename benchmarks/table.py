@@ -31,7 +31,7 @@ VALUES = (
     ("signal", "p50_us", "Signal latency, median", "µs", False),
     ("signal", "p99_us", "Signal latency, 99th percentile", "µs", False),
     ("signal", "cpu_us", "Processor time for a signal", "µs", False),
-    ("status of 10,000", "answer_ms", "Status of 10,000 children of one process: time to the complete answer", "ms", False),
+    ("status of 10,000", "answer_ms", "Status of 10,000 children of one process: time to its last byte", "ms", False),
     ("status of 10,000", "p50_us", "Signal latency while that answer is made, median", "µs", False),
     ("status of 10,000", "p99_us", "Signal latency while that answer is made, 99th percentile", "µs", False),
     ("storm", "wall_us", "Fork storm: time for each orphan, from the first fork to the last reap", "µs", False),

@@ -297,7 +297,7 @@ class Run:
             assert other.tried[-1:] == [signo], f"{other} was to have the signal"
 
     def _is_seen(self, task: Task) -> bool:
-        """Say whether a process can be found from pyinit on: nobody above it is hidden, nor it itself but as a child."""
+        """Say whether a process can be found from pyinit on: nobody in its line is hidden; a child always is found."""
         above: Task | None = task if task.parent is not self.kernel.pyinit else task.parent
         while above is not None and not above.hidden:
             above = above.parent
@@ -532,7 +532,8 @@ class Run:
                     assert signo in meant or SIGTERM in meant, f"{task} was forgotten"
                 found = max(everybody, task.born_s + WALK_EVERY_S + SLACK_S)
                 # Who is born so late that the next signal comes first has that one, when its turn is everybody's.
-                if self.kernel.now > found and not task.hidden and (number == len(schedule) or found < start + length_s):
+                in_time = number == len(schedule) or found < start + length_s
+                if self.kernel.now > found and in_time and not task.hidden:
                     assert meant, f"{task} was forgotten"
 
     def _check_each_once(self, task: Task, schedule: list[int]) -> None:

@@ -165,7 +165,8 @@ threading.Event().wait()
 
 def test_threads() -> None:
     """A child hangs off the thread that forked it. Who is gone has none."""
-    with subprocess.Popen([sys.executable, "-c", FORKS_IN_A_THREAD, program("serve")], stdout=subprocess.PIPE) as process:
+    words = [sys.executable, "-c", FORKS_IN_A_THREAD, program("serve")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         forked = {int(process.stdout.readline()) for _ in range(2)}
         lists = list(children.pieces(process.pid))

@@ -303,7 +303,7 @@ class Server:
     def _close(self, sock: _socket.socket) -> None:
         """Close a connection, first what was sent with it: to close a stranger's socket can take long (SO_LINGER)."""
         if self._rights:
-            try:
+            try:  # noqa: SIM105  # contextlib takes longer to load than all that serves clients
                 sock.shutdown(_socket.SHUT_RD)
             except OSError:
                 pass  # it has gone already
