@@ -100,9 +100,10 @@ class Oracle:
             return
         if end.good:
             self.successors += self._may_serve(came)
-        self._service_decides()
         if self.policy.until == "service" and not end.good:
             self.phase = STOPPING
+        else:
+            self._service_decides()
         self._look_if_over()
 
     def _reload_ended(self, roots: list[Task]) -> None:

@@ -250,6 +250,7 @@ class Machine:
             actions += self.service.gone(process, now)
         elif role == COMMAND:
             actions += self._command_ended(process, end, now)
+        self.service.ended(process)
         self.roster.forget(process.pid)
         self.reaped += 1
         actions.append(Reap(process, end, role, escaped, severity))
@@ -399,7 +400,10 @@ class Machine:
         return [*arrived, *told, *self._ending.notified(event, now)]
 
     def _on_service_gone(self, event: events.ServiceGone, now: float) -> list[Action]:
-        return [] if self._ending.begun else self.service.gone(event.process, now)
+        if self._ending.begun:
+            self.service.ended(event.process)
+            return []
+        return self.service.gone(event.process, now)
 
     def _on_command_started(self, event: events.CommandStarted, now: float) -> list[Action]:
         actions = self._commands.started(event)
