@@ -259,7 +259,7 @@ def test_signal_for_a_service_that_a_stop_has_ended(claim: str, identified: str,
         adopted 20 -> process.adopted 20 adopted
         ended 10 exited 0 -> read file; reap 10 main 0
         settled -> service.handover 30 20
-        claim {claim} -> service.identified {identified}; pyinit.ready pid-file {claim.split()[0]}
+        claim {claim} -> service.identified {identified}; pyinit.ready pid-file {claim.split(maxsplit=1)[0]}
         asked stop -> stop.begun request TERM; child 30 TERM+CONT; child 20 TERM+CONT; inspect 30 20; answer done
     """)
     history.play("\n".join(ends))
