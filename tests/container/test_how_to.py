@@ -75,11 +75,14 @@ COMPOSE_FILES.append(pytest.param((ROOT / "docker" / "compose.yaml").read_text("
 COMPOSE_STEPS = """
 ```sh needs=compose
 docker compose up --detach --build
+```
+
+```sh needs=compose
 docker inspect --format '{{.State.Health.Status}}' "$(docker compose ps --quiet web)"
 until docker compose logs --no-color client | grep --only-matching 'web is up'; do sleep 0.1; done
 docker compose stop
 docker inspect --format 'status {{.State.ExitCode}}' "$(docker compose ps --all --quiet web)"
-docker compose down
+docker compose down --rmi local
 ```
 
 ```text
