@@ -148,3 +148,21 @@ def test_pid_file_names_an_adopted_process_as_a_successor_ends() -> None:
     assert [process.pid for process in run.machine.roster.successors] == [other.pid]
     run.check()
     run.close()
+
+
+def test_look_for_who_has_been_seen(run: Run) -> None:
+    """Somebody has read the list of our children: there is a look where it names one who is not known yet, else none."""
+    kernel = run.kernel
+    run.settle()
+    run.wait(1.0)
+    middle = kernel.fork(run.main)
+    orphan = kernel.fork(middle)
+    kernel.exit(middle, GOOD)
+    run.loop.look_for([run.main.pid])
+    assert run.loop._timeout() != 0
+    run.loop.look_for([run.main.pid, orphan.pid])
+    assert run.loop._timeout() == 0
+    run.rest()
+    assert orphan.identity in run.log.named("process.adopted")
+    run.loop.look_for([run.main.pid, orphan.pid])
+    assert run.loop._timeout() != 0
