@@ -151,7 +151,7 @@ def test_pid_file_names_an_adopted_process_as_a_successor_ends() -> None:
 
 
 def test_look_for_who_has_been_seen(run: Run) -> None:
-    """Somebody has read the list of our children: there is a look where it names one who is not known yet, else none."""
+    """Somebody has read the list of our children: there is a look only where it names one who is not known yet."""
     kernel = run.kernel
     run.settle()
     run.wait(1.0)
