@@ -82,6 +82,21 @@ def signals(lab: Lab, init: Init | None, mode: str) -> dict[str, float]:
     }
 
 
+def status(lab: Lab, init: Init | None, mode: str) -> dict[str, float]:
+    """Ask pyinit for the status of 10,000 children of one process, and send it a signal each millisecond meanwhile."""
+    count = 1000 if lab.quick else 10_000
+    *latencies, (took, rows) = lab.numbers("status", mode, [0, 1000], init, ["asked", count])
+    values = sorted(ns for (ns,) in latencies)
+    if rows != count + 2:  # and their parent, and who asks
+        message = f"the status tells of {rows} processes, and there are {count + 2}"
+        raise ValueError(message)
+    return {
+        "answer_ms": took / MS,
+        "p50_us": statistics.median(values) / US,
+        "p99_us": statistics.quantiles(values, n=100)[98] / US,
+    }
+
+
 def storm(lab: Lab, init: Init | None, mode: str, *, delay_ms: int = 400, live: int = 0) -> dict[str, float]:
     """20,000 orphans that end at once, from 8 processes that each make the next when the last one has ended."""
     count = 2000 if lab.quick or live else STORMS.get(init.name if init is not None else "", STORM) // lab.fewer
@@ -230,6 +245,10 @@ def _logs_or_is_tini(init: Init, mode: str) -> bool:
     return _reaps(init, mode) and mode == PID1 and init.name in {"tini", REAP_LOG}
 
 
+def _answers(init: Init, mode: str) -> bool:
+    return mode in init.modes and init.name == "pyinit"
+
+
 def _stops(init: Init, mode: str) -> bool:
     return _everybody(init, mode) and init.name not in {"s6", "runit", "pyinit, image"}
 
@@ -239,6 +258,7 @@ FIGURES = (
     Figure("exit", exit_latency, 11, 3, _ends_with_main, baseline=True),
     Figure("idle", idle, 1, 1, _everybody),
     Figure("signal", signals, 3, 1, _forwards, baseline=True),
+    Figure("status of 10,000", status, 3, 1, _answers),
     Figure("storm", storm, 3, 1, _reaps),
     Figure("storm, at once", early_storm, 3, 1, _logs_or_is_tini),
     Figure("storm, 10,000 live", crowded_storm, 2, 1, _logs_or_is_tini),

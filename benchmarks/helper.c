@@ -15,6 +15,7 @@
 #include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +24,9 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -39,6 +42,10 @@ struct page {
     volatile uint64_t lines;   /* lines of the log */
     volatile uint32_t ready;   /* the command is where it is to be */
     volatile uint32_t signals; /* how many came in */
+    volatile uint32_t asked;   /* the status is wanted */
+    volatile uint32_t told;    /* it has come */
+    volatile uint64_t took;    /* so long it took, from connect(2) to its last byte */
+    volatile uint64_t rows;    /* so many processes it tells of */
 };
 
 static struct page *page;
@@ -289,6 +296,54 @@ static void echo(void)
         }
 }
 
+/* Connect to where pyinit listens: an abstract socket with the numbers of the PID namespace and of pyinit in its name. */
+static int control_of(int init)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char space[64] = "";
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), length;
+
+    if (fd < 0 || readlink("/proc/self/ns/pid", space, sizeof space - 1) < 0)
+        die("control socket");
+    space[strcspn(space, "]")] = '\0';
+    length = snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "pyinit/%s/%d", space + strcspn(space, "0123456789"),
+                      init);
+    if (connect(fd, (struct sockaddr *) &address, (socklen_t) (offsetof(struct sockaddr_un, sun_path) + 1 + length)) < 0)
+        die("connect");
+    return fd;
+}
+
+/* Ask pyinit for its status when that is wanted, and count whom it tells of. */
+static void ask(int init)
+{
+    static const char request[] = "{\"v\":1,\"request\":\"status\",\"tree\":true}\n", word[] = "\"ppid\"";
+    static char text[1 << 16];
+    size_t fits = 0;
+    ssize_t got = 1;
+    uint64_t begun;
+    int fd;
+
+    wait_for(&page->asked, 0);
+    begun = now();
+    fd = control_of(init);
+    if (write(fd, request, sizeof request - 1) < 0)
+        die("write");
+    while (got > 0 && (got = read(fd, text, sizeof text)) > 0) {
+        for (ssize_t i = 0; i < got; i++) {
+            fits = text[i] == word[fits] ? fits + 1 : text[i] == word[0];
+            if (fits == sizeof word - 1) {
+                page->rows++;
+                fits = 0;
+            }
+        }
+        if (text[got - 1] == '\n')
+            break;
+    }
+    page->took = now() - begun;
+    wake(&page->told);
+    stay(-1);
+}
+
 static int inner(int argc, char **argv, uint64_t first)
 {
     const char *what = argv[1];
@@ -309,6 +364,13 @@ static int inner(int argc, char **argv, uint64_t first)
         wake(&page->ready);
         stay(-1);
     } else if (strcmp(what, "echo") == 0) {
+        echo();
+    } else if (strcmp(what, "asked") == 0) {
+        family(number[0]);
+        if (fork() == 0) {
+            setsid(); /* the signals are for the group */
+            ask(init);
+        }
         echo();
     } else if (strcmp(what, "storm") == 0) {
         storm(init, number[0], (int) number[1], number[2], number[3]);
@@ -520,6 +582,26 @@ int main(int argc, char **argv)
             printf("%lu\n", page->last - sent);
         }
         printf("%lu\n", (cpu_of(pid) - used) / (uint64_t) times);
+        kill(pid, SIGKILL);
+        end_of(pid);
+        clean_up();
+    } else if (strcmp(what, "status") == 0) {
+        /* Signals until the status has come; the last line is its time, and how many it tells of. */
+        wait_for(&page->ready, 0);
+        nap(500000);
+        wake(&page->asked);
+        while (!page->told) {
+            uint32_t was = page->signals;
+            uint64_t sent;
+
+            nap(pause_us / 2 + rand() % pause_us); /* not in step with what pyinit does in pieces of about that length */
+            sent = now();
+            kill(pid, SIGUSR1);
+            wait_for(&page->signals, was);
+            if (!page->told)
+                printf("%lu\n", page->last - sent);
+        }
+        printf("%lu %lu\n", page->took, page->rows);
         kill(pid, SIGKILL);
         end_of(pid);
         clean_up();

@@ -102,12 +102,13 @@ class Runner:
             _, execute = spawn.change_environment(changes, clear=child is not None and child.clear)
             text = self._texts[action.kind].encode("utf-8", "surrogateescape")
             execute(_SHELL, [_SHELL, b"-c", text])
-        except OSError as error:
+        except (OSError, MemoryError) as error:
+            errno = error.errno if isinstance(error, OSError) else kernel.ENOMEM
             what = "/bin/sh"
             if at is not None:
                 what = f"{at.option} {at.value}"
                 status = spawn.NOT_STARTED
-            posix.write(output, f"{what}: {posix.strerror(error.errno or 0)}\n".encode("utf-8", "backslashreplace"))
+            posix.write(output, f"{what}: {posix.strerror(errno or 0)}\n".encode("utf-8", "backslashreplace"))
         finally:
             posix._exit(status)  # noqa: SLF001  # in a forked child nothing else is right
 

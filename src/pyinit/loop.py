@@ -11,6 +11,8 @@ from pyinit.core.machine import KILLING, STOPPING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pyinit.core.lives import Lives
     from pyinit.core.machine import Machine
     from pyinit.core.model import Process
@@ -84,10 +86,16 @@ class Loop:
         """Look who has come before the next wait: somebody asks."""
         self._more = True
 
+    def look_for(self, pids: Iterable[int]) -> None:
+        """Do so if any of these children is not known yet: to look at ten thousand at once takes its time."""
+        if any(pid not in self._machine.roster and pid not in self._dead for pid in pids):
+            self.look_soon()
+
     def _step(self) -> None:
         stopping = self._machine.phase in {STOPPING, KILLING}
         self._sources.wait(self._timeout())
         self._take_signals()
+        self._sources.serve()
         if not stopping and self._machine.phase in {STOPPING, KILLING}:
             self._more = True  # a stop has begun: look who is there
         now = time.monotonic()

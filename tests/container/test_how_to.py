@@ -19,6 +19,7 @@ import pytest
 import yaml
 from check_jsonschema.builtin_schemas import get_builtin_schema  # type: ignore[import-untyped]
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from markdown_it import MarkdownIt
 
 from container.conftest import is_required
 from container.engine import BUILD_LIMIT_S, LIMIT_S, ROOT, docker
@@ -69,6 +70,36 @@ MANIFESTS = [
 COMPOSE_FILES = [
     pytest.param(page.files["compose.yaml"], id=stem) for stem, page in PAGES.items() if "compose.yaml" in page.files
 ]
+COMPOSE_FILES.append(pytest.param((ROOT / "docker" / "compose.yaml").read_text("utf-8"), id="docker"))
+# What somebody does with docker/compose.yaml.
+COMPOSE_STEPS = """
+```sh needs=compose
+docker compose up --detach --build
+```
+
+```sh needs=compose
+docker inspect --format '{{.State.Health.Status}}' "$(docker compose ps --quiet web)"
+until docker compose logs --no-color client | grep --only-matching 'web is up'; do sleep 0.1; done
+docker compose stop
+docker inspect --format 'status {{.State.ExitCode}}' "$(docker compose ps --all --quiet web)"
+docker compose down --rmi local
+```
+
+```text
+healthy
+web is up
+status 0
+```
+"""
+# Parts of a container's description in other pages: what is YAML there, and begins with a check.
+PARTS = [
+    pytest.param(token.content, id=path.stem)
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    for token in MarkdownIt("commonmark").parse(path.read_text("utf-8"))
+    if token.type == "fence" and token.info == "yaml"
+]
+PROBES = [part for part in PARTS if "Probe:" in str(part.values[0])]
+HEALTH_CHECKS = [part for part in PARTS if str(part.values[0]).startswith("healthcheck:")]
 
 
 class Reader:
@@ -111,11 +142,16 @@ class Reader:
         return str(path)
 
     def _override(self, text: str) -> str:
-        """Give the services of a Compose file what how_to/docker gives to `docker run` and `docker build`."""
+        """Give the services of a Compose file what how_to/docker gives to `docker run` and `docker build`.
+
+        And have the first check of their health come soon.
+        """
         key, _, value = self.label.partition("=")
         ours = {"network_mode": "none", "labels": {key: value}}
         services = {
-            name: ours | ({"build": {"network": "host"}} if "build" in service else {})
+            name: ours
+            | ({"build": {"network": "host"}} if isinstance(service.get("build"), str) else {})
+            | ({"healthcheck": {"interval": "1s"}} if "healthcheck" in service else {})
             for name, service in yaml.safe_load(text)["services"].items()
         }
         return yaml.safe_dump({"services": services})
@@ -179,6 +215,15 @@ def answers(program: str) -> bool:
     return done.returncode == 0
 
 
+def demand(missing: set[str]) -> None:
+    """Skip the test where a program is missing; where tests must not be skipped, fail it."""
+    if missing:
+        why = f"{', '.join(sorted(missing))} does not answer here"
+        if is_required():
+            pytest.fail(f"{why}; `make container-test` installs it", pytrace=False)
+        pytest.skip(why)
+
+
 @pytest.mark.parametrize("name", [name for name, page in PAGES.items() if page.steps])
 def test_the_commands_of_a_page(images: Images, tmp_path: Path, name: str) -> None:
     """What a reader copies from the page works, and prints what the page says."""
@@ -188,16 +233,28 @@ def test_the_commands_of_a_page(images: Images, tmp_path: Path, name: str) -> No
     missing = {program for program in needed if not answers(program)}
     said = NOT_RUN in (FOLDER / f"{name}.md").read_text("utf-8")
     assert said == bool(needed & NOT_HERE), f"{name}.md says that its commands were not run, or has to"
-    if missing - NOT_HERE:
-        why = f"{', '.join(sorted(missing - NOT_HERE))} does not answer here"
-        if is_required():
-            pytest.fail(f"{why}; `make container-test` installs it", pytrace=False)
-        pytest.skip(why)
+    demand(missing - NOT_HERE)
     reader = Reader(tmp_path, page)
     try:
         for step in page.steps:
             if step.commands.needs not in missing:
                 reader.follow(step)
+    finally:
+        reader.clean()
+
+
+def test_the_compose_file_of_the_examples(images: Images, tmp_path: Path) -> None:
+    """Who waits for a healthy service in docker/compose.yaml begins when it is one, and it stops well."""
+    images["pyinit"]
+    demand(set() if answers("compose") else {"compose"})
+    example = ROOT / "docker"
+    files = {name: (example / name).read_text("utf-8") for name in ("compose.yaml", "nginx/Dockerfile")}
+    files["nginx/unprivileged.conf"] = (example / "nginx" / "unprivileged.conf").read_text("utf-8")
+    steps = how_to.page(COMPOSE_STEPS).steps
+    reader = Reader(tmp_path, how_to.Page(files, steps))
+    try:
+        for step in steps:
+            reader.follow(step)
     finally:
         reader.clean()
 
@@ -219,6 +276,18 @@ def test_the_schema_of_kubernetes_refuses_what_is_wrong(text: str, version: str)
         kubernetes_validate.validate(manifest, version, strict=True)
 
 
+@pytest.mark.parametrize("version", KUBERNETES)
+@pytest.mark.parametrize("text", PROBES)
+def test_probes_follow_the_schema_of_kubernetes(text: str, version: str) -> None:
+    """What other pages give of a container fits into one, and a misspelt key of it would be found."""
+    container = {"name": "web", "image": "web", **yaml.safe_load(text)}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}, "spec": {"containers": [container]}}
+    assert kubernetes_validate.validate(pod, version, strict=True) == version
+    next(part for name, part in container.items() if name.endswith("Probe"))["periodSecond"] = 1
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(pod, version, strict=True)
+
+
 @pytest.mark.parametrize("text", MANIFESTS)
 def test_the_kubelet_gives_a_stop_its_time(text: str) -> None:
     """What the signals of a manifest and its preStop hook take is less than the time before the kubelet's SIGKILL."""
@@ -230,6 +299,14 @@ def test_the_kubelet_gives_a_stop_its_time(text: str) -> None:
                 settings = options.parse(["true"], variables)
                 hook = container.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", ["sleep", "0"])
                 assert settings.grace_s + float(hook[1]) < spec["terminationGracePeriodSeconds"]
+
+
+@pytest.mark.parametrize("text", HEALTH_CHECKS)
+def test_health_checks_follow_the_published_schema(text: str) -> None:
+    """What other pages give of a service for Compose fits into one."""
+    validator = Draft202012Validator(get_builtin_schema("vendor.compose-spec"))
+    validator.validate({"services": {"web": {"image": "web", **yaml.safe_load(text)}}})
+    assert not validator.is_valid({"services": {"web": yaml.safe_load(text.replace("interval", "intervall"))}})
 
 
 @pytest.mark.parametrize("text", COMPOSE_FILES)

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ from support.run import (
     plain_environment,
     pyinit_command,
 )
+from support.waiting import Lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -407,6 +409,36 @@ def test_terminal_is_mains_again() -> None:
             person.type("two\n")
             person.see(r"^got-two\r")
             assert person.status() == 0
+
+
+@pytest.mark.parametrize("hung_up", [False, True])
+def test_own_terminal_is_mains_again(*, hung_up: bool) -> None:
+    """With --tty /dev/tty each main leads a session on what was pyinit's terminal, also behind one that hung it up.
+
+    The kernel does that when a session's leader ends on a line or a console, and getty asks for it (vhangup(2)): then
+    nobody has a descriptor of the terminal any more, and /dev/tty stands for none.
+    """
+    with tempfile.TemporaryDirectory(prefix="pyinit-test-") as folder:
+        os.mkfifo(f"{folder}/told")
+        told = Lines(os.open(f"{folder}/told", os.O_RDWR))
+        leave = f"exec {sys.executable} -c 'import ctypes; ctypes.CDLL(None).vhangup()'" if hung_up else "exit 3"
+        script = (
+            f"exec 9>{folder}/told; echo up >&9; read x; echo got $x >&9; "
+            f"if mkdir {folder}/first 2>/dev/null; then {leave}; fi; read -r pid name state ppid group session rest "
+            "</proc/self/stat; echo at $$ $session $(ps -o tty= -o tpgid= -p $$) >&9"
+        )
+        words = [pyinit_command(), *ON_FAILURE, *AT_ONCE, "--log-level", "error", "--tty", "/dev/tty", "--"]
+        with Person([*words, "/bin/sh", "-c", script], plain_environment() | {"TERM": "dumb"}) as person:
+            told.wait("up")
+            person.type("one\n")
+            told.wait("got one")
+            told.wait("up", 2)
+            person.type("two\n")
+            told.wait("got two")
+            pid, session, tty, foreground = told.wait("at")
+            assert person.status() == 0
+            assert pid == session == foreground
+            assert tty.startswith("pts/")
 
 
 # -- the service, run by run ------------------------------------------------------------------------------------------

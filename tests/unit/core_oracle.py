@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING
 
 from pyinit.core.lives import WAITING
 from pyinit.core.machine import HOLDING, RUNNING, STOPPING
-from pyinit.core.model import RELOAD_COMMAND, RESTART_ALWAYS, RESTART_NO, SIGKILL
+from pyinit.core.model import (
+    ASKED_RELOAD,
+    ASKED_RESTART,
+    ASKED_SIGNAL,
+    AT_MAIN,
+    AT_SERVICE,
+    RELOAD_COMMAND,
+    RESTART_ALWAYS,
+    RESTART_NO,
+    SIGKILL,
+)
 
 # More than the loop's own looks while stopping need (seconds).
 SLACK_S = 0.3
@@ -24,10 +34,16 @@ class Oracle:
     Whom the shell has taken for the service it is told; whether it may is for `core_run.Run` to say.
     """
 
-    def __init__(self, policy: Policy, clock: Callable[[], float], before: int | None = None) -> None:
-        """Judge a run, the first or one whose predecessor came to the status `before`."""
+    def __init__(
+        self, policy: Policy, clock: Callable[[], float], named: Callable[[], Task | None], before: int | None = None
+    ) -> None:
+        """Judge a run, the first or one whose predecessor came to the status `before`.
+
+        `named` says whom the PID file names now.
+        """
         self.policy = policy
         self._clock = clock
+        self._named = named
         self.before = before
         self.phase = RUNNING if before is None else WAITING
         self.strangers: list[Task] = []  # who was there when the run began: nobody of it
@@ -84,9 +100,10 @@ class Oracle:
             return
         if end.good:
             self.successors += self._may_serve(came)
-        self._service_decides()
         if self.policy.until == "service" and not end.good:
             self.phase = STOPPING
+        else:
+            self._service_decides()
         self._look_if_over()
 
     def _reload_ended(self, roots: list[Task]) -> None:
@@ -122,7 +139,14 @@ class Oracle:
         return [task for task in mains if task.hidden or not task.foreign]
 
     def _service_decides(self) -> None:
-        """Where the service is known it is the only successor, or the root above it."""
+        """Where the service is known it is the only successor, or the root above it.
+
+        Who it is, is looked at again at each end of the current one, and the PID file is believed before the rest.
+        """
+        if self.service is None or not self.service.alive:
+            named = self._named()
+            if named is not None and self._may_serve([named.root]):
+                self.service = named
         if self.service is not None and self.service.alive:
             self.successors = self._may_serve([self.service.root]) or self.successors
 
@@ -165,6 +189,24 @@ class Oracle:
         if self.policy.restart != RESTART_NO and not self.stop_asked and self.phase != WAITING:
             self.restart_asked = True
             self._stop()
+
+    def refuses(self, kind: str, target: str) -> bool:
+        """Say whether a request is refused. A signal is, too, once SIGKILL goes round."""
+        if kind == ASKED_RESTART:
+            leaving = self.main is None and self.phase == STOPPING
+            return self.policy.restart == RESTART_NO or self.stop_asked or leaving
+        if kind == ASKED_RELOAD:
+            served = self.policy.reload_command or any(task.alive for task in self._deciders)
+            return self.phase in (STOPPING, WAITING) or not served
+        return kind == ASKED_SIGNAL and target in (AT_MAIN, AT_SERVICE) and not self.meant(target)
+
+    def meant(self, target: str) -> list[Task]:
+        """Return who is main, or the service, for a signal."""
+        main = [self.main] if self.main is not None and self.main.alive else []
+        if target == AT_MAIN:
+            return main
+        service = [self.service] if self.service is not None and self.service.alive else []
+        return service or main or [task for task in self.successors if task.alive]
 
     @property
     def wants_another(self) -> bool:

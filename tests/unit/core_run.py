@@ -18,7 +18,13 @@ from pyinit.core import actions, events
 from pyinit.core.lives import WAITING, Lives
 from pyinit.core.machine import DONE, HOLDING, KILLING, RUNNING, STOPPING, Machine
 from pyinit.core.model import (
+    ASKED_RELOAD,
     ASKED_RESTART,
+    ASKED_SIGNAL,
+    ASKED_STOP,
+    AT_MAIN,
+    AT_SERVICE,
+    AT_TREE,
     COMMAND,
     FROM_NOTIFY,
     FROM_PID_FILE,
@@ -107,7 +113,7 @@ class Run:
         self.policy = policy
         # Exact: the shell comes to rest and looks after everything that happens, so that there is one right answer.
         self.exact = exact
-        self.oracle = Oracle(policy, self._monotonic)
+        self.oracle = Oracle(policy, self._monotonic, self._named)
         self.kernel = Kernel(pid1=policy.pid1, ended=self._ended)
         self.log = Log(self._heard)
         self.pid_file = PidFile(self.kernel)
@@ -119,7 +125,7 @@ class Run:
         born_with = [self.kernel.fork(self.kernel.pyinit) for _ in range(before)]
         for task in born_with:
             task.foreign = True
-        proc = Proc(self.kernel)
+        self.proc = proc = Proc(self.kernel)
         self.terminal = Terminal()
         self.machine = Machine(policy) if policy.restart == RESTART_NO else Lives(policy)
         self.effects = effects.Effects(self.machine, proc, self.log, self.terminal)  # type: ignore[arg-type]  # stand-ins
@@ -136,6 +142,7 @@ class Run:
         )
         launch = self._launch(proc)
         hands = serving.Serving(launch, self.log, watched, self.loop.take)  # type: ignore[arg-type]
+        self.answers: list[str] = []
         self.effects.add({**hands.calls, actions.Answer: self._answered})
         self.effects.add(respawn.Respawner(launch, self.effects, hands, None, self.loop.take).calls)  # type: ignore[arg-type]
         self.left: list[Task] = []
@@ -231,13 +238,21 @@ class Run:
         return fd is self.inbox.fd and bool(self.inbox.waiting)
 
     def _answered(self, action: actions.Answer, now: float) -> None:
-        """Let nobody hear the answer to a request: the record of it, and what comes of it, tell."""
+        """Hear the answer to a request: why it is refused, or nothing."""
+        del now
+        self.answers.append(action.refused)
 
     def _command(self, kind: str, task: Task | None) -> None:
         self.oracle.command(kind, task)
 
     def _ended(self, task: Task, came: list[Task]) -> None:
         self.oracle.ended(task, came, self.roots)
+
+    def _named(self) -> Task | None:
+        """Return whom the PID file names, if that can be proven."""
+        task = self.kernel.table.get(self.pid_file.number) if self.policy.pid_file else None
+        known = task is not None and task.alive and task in self.kernel.pyinit.below() and self._is_seen(task)
+        return task if known else None
 
     @property
     def roots(self) -> list[Task]:
@@ -252,12 +267,41 @@ class Run:
             self.oracle.reload(self.roots)
         self.kernel.signals.append((signo, 0, 0))
 
-    def ask_for_restart(self) -> None:
-        """Ask for a restart by another way than a signal."""
-        waiting = self.machine.phase == WAITING
-        self.oracle.restart()
-        self.begins_at = self.kernel.now if waiting else self.begins_at
-        self.loop.take(events.Asked(ASKED_RESTART, 0, 0))
+    def ask(self, kind: str, *, signo: int = 0, target: str = "", task: Task | None = None) -> None:
+        """Ask for something through the control socket: there is one answer, and it is the right one."""
+        process = claims.locate(self.proc, task.pid).process if task is not None else None  # type: ignore[arg-type]
+        if task is not None and process is None:
+            assert not self.exact or not task.alive or not self._is_seen(task), f"{task} is not found"
+            return
+        killing = self.machine.phase == KILLING
+        refused = self.oracle.refuses(kind, target) or (killing and kind == ASKED_SIGNAL)
+        wanted = self.oracle.meant(target) if target in (AT_MAIN, AT_SERVICE) else [task] if task is not None else []
+        if kind == ASKED_STOP:
+            self.oracle.stop()
+        elif kind == ASKED_RELOAD:
+            self.oracle.reload(self.roots)
+        elif kind == ASKED_RESTART:
+            self.begins_at = self.kernel.now if self.machine.phase == WAITING else self.begins_at
+            self.oracle.restart()
+        self.answers.clear()
+        self.loop.take(events.Asked(kind, 0, 0, signo=signo, target=target, process=process))
+        assert len(self.answers) == 1, f"{len(self.answers)} answers to {kind}"
+        if not self.exact:
+            return
+        assert bool(self.answers[0]) == refused, f"{kind} {target}: {self.answers[0] or 'done'}"
+        if kind != ASKED_SIGNAL or refused:
+            return
+        if target == AT_TREE:
+            wanted = [task for task in self.kernel.living if self._is_seen(task)]
+        for other in wanted:
+            assert other.tried[-1:] == [signo], f"{other} was to have the signal"
+
+    def _is_seen(self, task: Task) -> bool:
+        """Say whether a process can be found from pyinit on: nobody in its line is hidden; a child always is found."""
+        above: Task | None = task if task.parent is not self.kernel.pyinit else task.parent
+        while above is not None and not above.hidden:
+            above = above.parent
+        return above is None
 
     # -- what the shell says ------------------------------------------------------------------------------------
 
@@ -295,7 +339,7 @@ class Run:
         else:
             assert delay_s == 0.0
         self.begins_at = now + delay_s - CALL_S
-        self.oracle = Oracle(policy, self._monotonic, cast("int", facts["status"]))
+        self.oracle = Oracle(policy, self._monotonic, self._named, cast("int", facts["status"]))
         self.log.first = len(self.log.records)
         self.stopped_at = None
         self.runner.asked.clear()
@@ -482,11 +526,14 @@ class Run:
             if killing or (task.hidden and not self.policy.pid1):
                 continue
             starts = itertools.accumulate(lengths[:-1], initial=begins)
-            for (signo, _), start, length_s in zip(schedule, starts, lengths, strict=True):
+            for number, ((signo, _), start, length_s) in enumerate(zip(schedule, starts, lengths, strict=True), 1):
                 everybody = start + length_s * HEADS_ALONE + WALK_EVERY_S + SLACK_S
                 if self.kernel.now > everybody and task.born_s < self.stopped_at:
                     assert signo in meant or SIGTERM in meant, f"{task} was forgotten"
-                if self.kernel.now > max(everybody, task.born_s + WALK_EVERY_S + SLACK_S) and not task.hidden:
+                found = max(everybody, task.born_s + WALK_EVERY_S + SLACK_S)
+                # Who is born so late that the next signal comes first has that one, when its turn is everybody's.
+                in_time = number == len(schedule) or found < start + length_s
+                if self.kernel.now > found and in_time and not task.hidden:
                     assert meant, f"{task} was forgotten"
 
     def _check_each_once(self, task: Task, schedule: list[int]) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pyinit.child.plan import Child
+from pyinit.child.step import Step
 from pyinit.commands import Runner
 from pyinit.core.actions import RunCommand
 from pyinit.core.model import RELOAD_COMMAND, SIGHUP, SIGTERM, STOP_COMMAND, Process
@@ -167,6 +169,26 @@ def test_fork_fails(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BlockingIOError):
         stage.runner.run(RunCommand(STOP_COMMAND, None, SIGTERM))
     assert not descriptors() - before
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (PermissionError(1, "Operation not permitted"), "--rlimit NOFILE=9: Operation not permitted"),
+        (MemoryError(), "--rlimit NOFILE=9: Cannot allocate memory"),
+    ],
+)
+def test_step_fails(stage: Stage, error: Exception, told: str) -> None:
+    """A command that cannot be as the options want it says which of them, ends with 125, and does not run."""
+
+    def fails() -> None:
+        raise error
+
+    child = Child()
+    child.command_steps.append(Step("--rlimit", "NOFILE=9", fails))
+    stage.runner._child = child
+    assert stage.run("echo it runs") == 125
+    assert stage.records.lines == [told]
 
 
 def test_output_of_nobody(stage: Stage) -> None:

@@ -46,7 +46,7 @@ class Place:
         settings = SimpleNamespace(until="service", grace_s=8.0)
         launch = SimpleNamespace(settings=settings, proc=Proc(os.getpid()), pid1=False)
         effects = SimpleNamespace(add=self._calls.update)
-        loop = SimpleNamespace(take=self.take, look_soon=lambda: None)
+        loop = SimpleNamespace(take=self.take, look_soon=lambda: None, look_for=lambda _: None)
         self.control = listener.Control(
             launch,  # type: ignore[arg-type]  # stand-ins
             self.machine,
@@ -69,6 +69,7 @@ class Place:
         """Let the loop go round so often."""
         for _ in range(count):
             self.sources.wait(0)
+            self.sources.serve()
 
     def line(self, talk: Talk, turns: int = 20_000) -> bytes:
         """Let the loop go round until the client has a line."""

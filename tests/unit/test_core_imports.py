@@ -40,7 +40,8 @@ def _imports(tree: ast.AST, *, types: bool = False) -> list[tuple[str, bool]]:
 
 def test_there_is_a_core() -> None:
     """The modules that this file is about are there."""
-    names = "machine ending stopping service commands verdict lives restart forwarding jobs roster events actions model"
+    ending = "succession ending stopping verdict lives restart"
+    names = f"machine {ending} service commands requests forwarding jobs roster events actions model"
     assert {f"{name}.py" for name in names.split()} <= {module.name for module in MODULES}
 
 

@@ -15,6 +15,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pyinit.core.lives import WAITING
 from pyinit.core.machine import HOLDING, RUNNING
 from pyinit.core.model import (
+    ASKED_RELOAD,
+    ASKED_RESTART,
+    ASKED_SIGNAL,
+    ASKED_STOP,
+    AT_MAIN,
+    AT_PROCESS,
+    AT_SERVICE,
+    AT_TREE,
     EXITED,
     KILLED,
     RESTART_ALWAYS,
@@ -37,6 +45,7 @@ if TYPE_CHECKING:
 
     from unit.core_kernel import Kernel, Task
 
+SIGUSR1 = 10
 ENDS = st.one_of(
     st.sampled_from([0, 0, 0, 0, 0, 1, 3, 143]).map(lambda status: End(EXITED, status)),
     st.sampled_from([SIGKILL, SIGTERM, 11]).map(lambda signo: End(KILLED, signo)),
@@ -457,9 +466,30 @@ class Histories(RuleBasedStateMachine):
     @rule(race=st.booleans())
     def ask_for_restart(self, *, race: bool) -> None:
         """Ask for a restart, and for a stop at the same moment, perhaps."""
-        self.going.ask_for_restart()
+        self.going.ask(ASKED_RESTART)
         if race:
             self.going.signal(SIGTERM)
+        self.after()
+
+    @precondition(lambda self: not self.run.over)
+    @rule(kind=st.sampled_from([ASKED_RELOAD, ASKED_RELOAD, ASKED_RELOAD, ASKED_STOP]), race=st.booleans())
+    def ask(self, kind: str, *, race: bool) -> None:
+        """Ask for a reload or a stop, and send the signal that means the same at that moment, perhaps."""
+        self.going.ask(kind)
+        if race and not self.going.over:
+            self.going.signal(SIGTERM if kind == ASKED_STOP else SIGHUP)
+        self.after()
+
+    @precondition(lambda self: not self.run.over)
+    @rule(
+        number=PICK,
+        signo=st.sampled_from([SIGHUP, SIGUSR1]),
+        to=st.sampled_from([AT_SERVICE, AT_MAIN, AT_TREE, AT_PROCESS]),
+    )
+    def ask_for_signal(self, number: int, signo: int, to: str) -> None:
+        """Ask for a signal, which goes to whom it is for, whatever it would mean to pyinit."""
+        task = self.pick(number) if to == AT_PROCESS else None
+        self.going.ask(ASKED_SIGNAL, signo=signo, target=to, task=task)
         self.after()
 
     @precondition(lambda self: self.run.machine.phase == WAITING and not self.run.over)

@@ -242,3 +242,46 @@ def test_asked_of_a_run_that_is_over() -> None:
     history = History()
     history.tell("started", "ended 10 exited 0", "childless")
     assert history.machine.handle(events.Asked("stop", 8, 0), 1001.0) == []
+
+
+@pytest.mark.parametrize(
+    ("claim", "identified", "ends"),
+    [
+        ("30", "30 pid-file", ["ended 30 killed TERM -> reap 30 successor 143"]),
+        ("40 below 30", "40 pid-file below 30; follow 40", ["gone 40", "ended 30 exited 0 -> reap 30 successor 0"]),
+    ],
+)
+def test_signal_for_a_service_that_a_stop_has_ended(claim: str, identified: str, ends: list[str]) -> None:
+    """Who was the service and has ended while stopping is nobody to signal, wherever it hung."""
+    history = History(Policy(pid_file=True, pid_file_timeout_s=60.0))
+    history.play(f"""
+        adopted 30 -> process.adopted 30 adopted
+        adopted 20 -> process.adopted 20 adopted
+        ended 10 exited 0 -> read file; reap 10 main 0
+        settled -> service.handover 30 20
+        claim {claim} -> service.identified {identified}; pyinit.ready pid-file {claim.split(maxsplit=1)[0]}
+        asked stop -> stop.begun request TERM; child 30 TERM+CONT; child 20 TERM+CONT; inspect 30 20; answer done
+    """)
+    history.play("\n".join(ends))
+    history.play("""
+        asked signal HUP service -> control.request signal refused nobody is the service
+                                 -> answer nobody is the service
+    """)
+
+
+def test_service_that_has_crashed_is_nobody() -> None:
+    """A crash of the service begins a stop; whoever asks for a signal meanwhile hears that nobody is the service."""
+    play(
+        """
+        adopted 20 -> process.adopted 20 adopted
+        adopted 30 -> process.adopted 30 adopted
+        ended 10 exited 0 -> read file; reap 10 main 0
+        settled -> service.handover 20 30
+        claim 20 -> service.identified 20 pid-file; pyinit.ready pid-file 20
+        ended 20 exited 3 -> stop.begun successor TERM; child 30 TERM+CONT; inspect 30; reap 20 successor 3 warning
+        asked signal HUP service -> control.request signal refused nobody is the service
+                                 -> answer nobody is the service
+        """,
+        pid_file=True,
+        pid_file_timeout_s=60.0,
+    )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyinit.core.machine import HOLDING
-from pyinit.core.model import EXITED, KILLED, SIGKILL, SIGTERM, End, Policy
+from pyinit.core.model import EXITED, KILLED, SIGCONT, SIGKILL, SIGQUIT, SIGTERM, End, Policy
 from unit.core_kernel import SIGCHLD
 from unit.core_run import Run
 
@@ -91,3 +91,78 @@ def test_crash_of_the_daemon(run: Run) -> None:
     run.settle()
     assert (run.over, run.effects.status) == (True, 137)
     run.check()
+
+
+def test_born_behind_the_signal_to_everybody() -> None:
+    """PID 1 cannot see everybody and signals all of its namespace; a child that is born later has the signal, too."""
+    run = Run(Policy(grace_s=3.0, pid1=True), exact=True, before=0, batch=256)
+    kernel = run.kernel
+    kernel.fork(run.main).hidden = True
+    kernel.fork(kernel.fork(run.main))
+    run.settle()
+    run.signal(SIGTERM)
+    run.wait(1.5)
+    assert kernel.to_all == [SIGTERM, SIGCONT]
+    late = kernel.fork(run.main)
+    run.wait(0.5)
+    assert late.tried == [SIGTERM, SIGCONT]
+    run.check()
+    run.close()
+
+
+def test_born_before_the_next_signal_of_a_schedule() -> None:
+    """A child that is born just before the next signal has that one, when its turn is everybody's; not both."""
+    run = Run(Policy(grace_s=6.0, schedule=((SIGQUIT, 3.0), (SIGTERM, None))), exact=True, before=0, batch=256)
+    kernel = run.kernel
+    run.settle()
+    run.signal(SIGTERM)
+    run.wait(2.9)
+    late = kernel.fork(run.main)
+    kernel.lead_session(late)
+    run.wait(0.9)
+    assert late.tried == []
+    run.check()
+    run.wait(0.5)
+    assert late.tried == [SIGTERM, SIGCONT]
+    run.check()
+    run.close()
+
+
+def test_pid_file_names_an_adopted_process_as_a_successor_ends() -> None:
+    """Who is the service is looked at again when a successor ends: whom the file names by then carries it on."""
+    run = Run(Policy(pid_file=True, pid_file_timeout_s=60.0), exact=True, before=0, batch=256)
+    kernel = run.kernel
+    daemon = kernel.fork(run.main)
+    kernel.exit(run.main, GOOD)
+    run.settle()
+    middle = kernel.fork(daemon)
+    other = kernel.fork(middle)
+    kernel.exit(middle, GOOD)
+    kernel.wait(daemon)
+    run.settle()
+    assert [process.pid for process in run.machine.roster.successors] == [daemon.pid]
+    run.pid_file.write(str(other.pid))
+    kernel.exit(daemon, GOOD)
+    run.settle()
+    assert run.machine.phase == HOLDING
+    assert [process.pid for process in run.machine.roster.successors] == [other.pid]
+    run.check()
+    run.close()
+
+
+def test_look_for_who_has_been_seen(run: Run) -> None:
+    """Somebody has read the list of our children: there is a look only where it names one who is not known yet."""
+    kernel = run.kernel
+    run.settle()
+    run.wait(1.0)
+    middle = kernel.fork(run.main)
+    orphan = kernel.fork(middle)
+    kernel.exit(middle, GOOD)
+    run.loop.look_for([run.main.pid])
+    assert run.loop._timeout() != 0
+    run.loop.look_for([run.main.pid, orphan.pid])
+    assert run.loop._timeout() == 0
+    run.rest()
+    assert orphan.identity in run.log.named("process.adopted")
+    run.loop.look_for([run.main.pid, orphan.pid])
+    assert run.loop._timeout() != 0

@@ -316,15 +316,23 @@ def test_command_ends_under_a_signal() -> None:
 
 
 def test_init_that_cannot_see_everybody() -> None:
-    """Where processes may be hidden, PID 1 signals its whole namespace instead of those it sees: once."""
+    """Where processes may be hidden, PID 1 signals its whole namespace instead of those it sees, once.
+
+    Who is born behind that gets it like everybody else, as far as it is seen.
+    """
     play(
         """
+        where 30 born=2.8
+        where 40 born=3.1
+        adopted 15 -> process.adopted 15 adopted
         signal TERM -> stop.begun signal TERM; group 10 TERM+CONT; inspect 10
         at 2.7 time-up -> walk
-        walked 10 20 hidden -> stop.escalated 10; everyone TERM; everyone CONT
+        walked 10 20 hidden -> stop.escalated 10 15; everyone TERM; everyone CONT
         at 3 time-up -> walk
-        walked 10 20 30 hidden
-        is stopping until 3.25
+        walked 10 15 20 30 hidden -> descendant 30 TERM+CONT
+        at 3.25 time-up -> walk
+        walked 10 15 20 30 40 hidden -> descendant 40 TERM+CONT
+        is stopping until 3.5
         """,
         pid1=True,
     )

@@ -97,6 +97,30 @@ def test_what_was_removed_is_called_no_more(pipes: list[Pipe]) -> None:
     assert pipes[0].calls == 1
 
 
+def test_who_is_patient(pipes: list[Pipe]) -> None:
+    """What takes its time has its turn when it is served, unless it was removed meanwhile; the others come first."""
+    sources = Sources()
+    sources.add(pipes[0].reading, pipes[0].call, patient=True)
+    sources.add(pipes[1].reading, pipes[1].call)
+    for pipe in pipes:
+        os.write(pipe.writing, b"x")
+    sources.wait(-1)
+    assert [pipe.calls for pipe in pipes] == [0, 1]
+    sources.serve()
+    assert [pipe.calls for pipe in pipes] == [1, 1]
+    os.read(pipes[1].reading, 1)
+    sources.wait(-1)
+    sources.wait(-1)
+    sources.serve()
+    assert [pipe.calls for pipe in pipes] == [2, 1], "once for a wait, however often nobody served it"
+    sources.wait(-1)
+    sources.remove(pipes[0].reading)
+    sources.serve()
+    sources.add(pipes[0].reading, pipes[0].call)
+    sources.wait(-1)
+    assert pipes[0].calls == 3, "it may be added again as one that is called at once"
+
+
 def test_before_each_wait() -> None:
     """What is to be told once all has been dealt with is called before each wait, and may add what is waited for."""
     sources = Sources()

@@ -6,6 +6,7 @@ that nothing is imported in the child.
 """
 
 import posix
+import sys
 
 from pyinit import kernel
 
@@ -27,9 +28,11 @@ _VERSION_3 = 0x20080522  # _LINUX_CAPABILITY_VERSION_3, capget(2)
 _HALF = 32
 _MASK = 2**_HALF - 1
 
-# ioprio_set(2) has no function in the C library; its number by machine (uname(2)). All newer ones share arm64's.
-_IOPRIO_SET = {"x86_64": 251, "i386": 289, "i686": 289, "s390x": 282, "ppc64le": 273, "ppc64": 273, "armv7l": 314}
+# ioprio_set(2) has no function in the C library; its number by machine (uname(2)). All newer ones share arm64's. To a
+# program of 32 bits a kernel of 64 is still one of 64.
+_IOPRIO_SET = {"x86_64": 251, "i686": 289, "s390x": 282, "ppc64le": 273, "ppc64": 273, "arm": 314}
 _IOPRIO_SET_GENERIC = 30
+_WITH_32_BITS = {"x86_64": "i686", "i386": "i686", "i586": "i686", "aarch64": "arm"}
 _IOPRIO_WHO_PROCESS = 1
 _CLASS_SHIFT = 13
 
@@ -147,7 +150,14 @@ def set_ioprio(of: int, level: int) -> None:
     """Set class and level of the I/O priority (ioprio_set(2)). Raises OSError."""
     import ctypes
 
-    number = _IOPRIO_SET.get(posix.uname().machine, _IOPRIO_SET_GENERIC)
+    number = number_of_ioprio_set(posix.uname().machine, wide=sys.maxsize > _MASK)
     if _libc().syscall(number, _IOPRIO_WHO_PROCESS, 0, of << _CLASS_SHIFT | level) != 0:
         errno = ctypes.get_errno()
         raise OSError(errno, posix.strerror(errno))
+
+
+def number_of_ioprio_set(machine: str, *, wide: bool) -> int:
+    """Return the system call's number on this machine, for a program of 64 bits (`wide`) or of 32."""
+    if not wide:
+        machine = "arm" if machine.startswith("arm") else _WITH_32_BITS.get(machine, machine)
+    return _IOPRIO_SET.get(machine, _IOPRIO_SET_GENERIC)

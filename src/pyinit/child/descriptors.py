@@ -8,6 +8,7 @@ if TYPE_CHECKING:
 
 _FD_FIRST = 3
 _FDS_MAX = 65536  # without /proc, so many are looked at
+_TERMINALS = ("/dev/pts", "/dev")
 _TTY = 5  # the major number of /dev/tty, which stands for the controlling terminal
 _TIOCSCTTY = 0x540E
 _STDERR = 2
@@ -60,23 +61,54 @@ def open_terminal(path: str) -> int:
 def is_ours(fd: int) -> bool:
     """Say whether a terminal is the controlling terminal of this process."""
     device = posix.fstat(fd).st_rdev
-    if posix.major(device) == _TTY and posix.minor(device) == 0:
-        return True
+    return _stands_for_ours(device) or _ours() == (posix.major(device), posix.minor(device))
+
+
+def name_for_good(fd: int, path: str) -> str:
+    """Return a name of a terminal that will still mean it when it is not ours any more, which /dev/tty does not.
+
+    The path itself where there is no other.
+    """
+    if not _stands_for_ours(posix.fstat(fd).st_rdev):
+        return path
+    ours = _ours()
+    for folder in _TERMINALS:
+        try:
+            names = posix.listdir(folder)
+        except OSError:
+            continue
+        for name in names:
+            try:
+                device = posix.stat(f"{folder}/{name}").st_rdev  # 0 for what is no device
+            except OSError:
+                continue
+            if (posix.major(device), posix.minor(device)) == ours:
+                return f"{folder}/{name}"
+    return path
+
+
+def _stands_for_ours(device: int) -> bool:
+    return (posix.major(device), posix.minor(device)) == (_TTY, 0)
+
+
+def _ours() -> "tuple[int, int] | None":
+    """Return major and minor number of our controlling terminal; None where /proc does not say."""
     try:
         stat = posix.open("/proc/self/stat", posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError:
-        return False
+        return None
     try:
         ours = int(posix.read(stat, 4096).rpartition(b")")[2].split()[4])  # tty_nr, proc_pid_stat(5)
     finally:
         posix.close(stat)
-    return (ours >> 8 & 0xFFF, ours & 0xFF | ours >> 12 & 0xFFF00) == (posix.major(device), posix.minor(device))
+    return ours >> 8 & 0xFFF, ours & 0xFF | ours >> 12 & 0xFFF00
 
 
 def control(fd: int, path: str) -> "Callable[[], None]":
     """Return what makes a terminal the controlling one of a new session (TIOCSCTTY), and its descriptors 0 to 2.
 
-    The kernel hangs a terminal up when the leader of its session ends: the next main needs it to be opened anew.
+    The kernel hangs a line or a console up when the leader of its session ends, and any terminal for vhangup(2): the
+    next main needs it to be opened anew.
     """
     import fcntl
 

@@ -20,6 +20,7 @@ from pyinit.child import environ as variables
 from pyinit.child import privileges
 from pyinit.child.step import Step, refuse, step, written
 from pyinit.child.values import UNLIMITED
+from pyinit.core.model import RESTART_NO
 from pyinit.options import DEFAULT
 
 TYPE_CHECKING = False
@@ -109,7 +110,8 @@ def _session(settings: "Settings", child: Child) -> None:
         child.terminal = fd
     child.replaced = 0b111
     child.held.append(fd)
-    child.steps.append(step(settings, "tty", settings.tty, descriptors.control(fd, settings.tty)))
+    path = settings.tty if settings.restart == RESTART_NO else descriptors.name_for_good(fd, settings.tty)
+    child.steps.append(step(settings, "tty", settings.tty, descriptors.control(fd, path)))
 
 
 def _limits(settings: "Settings", steps: "list[Step]") -> None:

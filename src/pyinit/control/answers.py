@@ -6,7 +6,7 @@ import posix
 import time
 
 from pyinit import __version__, claims
-from pyinit.control import protocol
+from pyinit.control import children, protocol
 from pyinit.control.tree import Tree
 from pyinit.core import actions, events
 from pyinit.core.machine import HOLDING
@@ -140,11 +140,17 @@ class Answers:
 
     def _with_tree(self) -> Pieces:
         """Yield the status with every descendant, a slice of work at a time; no more is held in memory."""
-        self._loop.look_soon()
+        if self._launch.proc.lists_children:
+            for piece in children.pieces(posix.getpid(), threads=1):
+                self._loop.look_for(piece)
+                yield b""
+        else:
+            self._loop.look_soon()
         yield b""  # by the next turn whoever has come is known
         yield (_encode(self._status())[:-1] + ',"processes":[').encode("ascii")
         comma = ""
-        for rows in Tree(self._launch.proc, self._machine.roster).rows():
+        tree = Tree(self._launch.proc, self._machine.roster, lambda: self._machine.totals["reaped"])
+        for rows in tree.rows():
             text = ",".join(map(_encode, rows))
             yield (comma + text).encode("ascii") if text else b""
             comma = "," if text or comma else ""

@@ -63,7 +63,7 @@ class Control:
             raise
         self.ring = Ring()
         log.keep = self.ring.put
-        sources.add(self._socket.fileno(), self._first_client)
+        sources.add(self._socket.fileno(), self._first_client, patient=True)
 
     def _first_client(self) -> None:
         """Load what serves clients, and hand over to it."""
@@ -87,7 +87,7 @@ class Control:
         if self._server is None or self._turns:
             return
         self._turns = True
-        self._sources.add(self._server.fd, self._turn)
+        self._sources.add(self._server.fd, self._turn, patient=True)
         self._sources.before = self._server.before_wait
 
     def _turn(self) -> None:

@@ -8,18 +8,14 @@ from __future__ import annotations
 import _socket
 import posix
 import select
-from contextlib import suppress
-from errno import EAGAIN, EINTR
 
 from pyinit.control import peer, protocol
 from pyinit.control.answers import Answers, refusal
+from pyinit.control.client import NOT_NOW, Client, close, receive, send
 from pyinit.control.protocol import RequestError
-from pyinit.notify import discard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pyinit.control.ring import Ring
     from pyinit.log import Log
 
@@ -27,50 +23,8 @@ if TYPE_CHECKING:
 CLIENTS_MAX = 16
 # Each refused uid is told once, and so many of them.
 TOLD_MAX = 32
-# So many messages of a client that is let go are looked through for descriptors.
-DRAINED = 16
-_ROOM = _socket.CMSG_SPACE(4 * 253)  # SCM_MAX_FD, unix(7)
-_FLAGS = _socket.MSG_DONTWAIT | _socket.MSG_CMSG_CLOEXEC
 _GONE = select.EPOLLHUP | select.EPOLLERR
-_NOT_NOW = frozenset((EAGAIN, EINTR))
 _WAITS = 0  # epoll_ctl(2): hang-ups are told all the same
-
-
-class Client:
-    """One connection.
-
-    Attributes:
-        pid, uid: who it was that connected.
-        data: what has come of requests that are not begun yet, at most one longest request.
-        out: what of the answer has not gone out yet: one piece at most.
-        job: makes the rest of the answer, or None.
-        waits: the job has no more for now.
-        until: what the client waits for (WAIT), or empty.
-        last: it is let go of when `out` has gone.
-        seen: when it was last heard of, as a count of such moments.
-    """
-
-    __slots__ = ("data", "job", "last", "mask", "out", "pid", "seen", "sock", "uid", "until", "waits")
-
-    def __init__(self, sock: _socket.socket, pid: int, uid: int, seen: int) -> None:
-        self.sock = sock
-        self.pid = pid
-        self.uid = uid
-        self.data = b""
-        self.out = b""
-        self.job: Iterator[bytes | None] | None = None
-        self.waits = False
-        self.until = ""
-        self.last = False
-        self.mask = select.EPOLLIN
-        self.seen = seen
-
-    @property
-    def busy(self) -> int:
-        """How much is lost if it is let go of: 0: nothing, 1: an answer that it may not take, 2: what it waits for."""
-        if self.waits:
-            return 2
-        return 1 if self.job is not None or self.out else 0
 
 
 class Server:
@@ -130,7 +84,7 @@ class Server:
         try:
             fd, _ = self._listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001  # what socket.accept calls
         except OSError as error:
-            if error.errno not in _NOT_NOW:
+            if error.errno not in NOT_NOW:
                 self._turn_away()
             return
         sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd)
@@ -138,7 +92,7 @@ class Server:
         try:
             pid, uid = peer.credentials(sock)
         except OSError:
-            self._close(sock)
+            close(sock, rights=self._rights)
             return
         reason = peer.objection(pid, uid)
         if reason:
@@ -173,14 +127,14 @@ class Server:
         if uid not in self._told and len(self._told) < TOLD_MAX:
             self._told.add(uid)
             self._log.report("control.refused", {"sender_pid": pid, "sender_uid": uid, "reason": reason})
-        _send(sock, refusal(protocol.FORBIDDEN, reason))
-        self._close(sock)
+        send(sock, refusal(protocol.FORBIDDEN, reason))
+        close(sock, rights=self._rights)
 
     # -- one client ---------------------------------------------------------------------------------------------
 
     def _read(self, client: Client) -> None:
         """Take what has come, once, and begin the answer if that is a whole request."""
-        data = self._receive(client.sock, protocol.LONGEST + 1 - len(client.data))
+        data = receive(client.sock, protocol.LONGEST + 1 - len(client.data), rights=self._rights)
         if data is None:
             return
         if not data:
@@ -189,17 +143,6 @@ class Server:
         self._heard(client)
         client.data += data
         self._begin(client)
-
-    def _receive(self, sock: _socket.socket, size: int) -> bytes | None:
-        """Receive at most so many bytes: none at the end, None where there are none yet. Descriptors are closed."""
-        try:
-            data, extras, _, _ = sock.recvmsg(size, _ROOM if self._rights else 0, _FLAGS)
-        except OSError as error:
-            return None if error.errno in _NOT_NOW else b""
-        for level, kind, words in extras:
-            if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
-                discard(_socket, words)
-        return data
 
     def _begin(self, client: Client) -> None:
         """Begin to answer the next request that has come whole; say so where it is too long."""
@@ -240,7 +183,7 @@ class Server:
         client.waits = False
         if not client.out and client.job is not None and not self._make(client):
             return False
-        sent = _send(client.sock, client.out)
+        sent = send(client.sock, client.out)
         if sent is None:
             self._let_go(client)
             return False
@@ -299,24 +242,4 @@ class Server:
         self._poll.unregister(fd)
         if client.job is not None:
             client.job.close()  # type: ignore[attr-defined]  # a generator
-        self._close(client.sock)
-
-    def _close(self, sock: _socket.socket) -> None:
-        """Close a connection, first what was sent with it: to close a stranger's socket can take long (SO_LINGER)."""
-        if self._rights:
-            with suppress(OSError):  # it has gone already
-                sock.shutdown(_socket.SHUT_RD)
-            for _ in range(DRAINED):
-                if not self._receive(sock, protocol.LONGEST):
-                    break
-        sock.close()
-
-
-def _send(sock: _socket.socket, data: bytes) -> int | None:
-    """Send as much as goes without waiting: how many bytes, or None when nobody is there any more."""
-    if not data:
-        return 0
-    try:
-        return sock.send(data, _socket.MSG_DONTWAIT | _socket.MSG_NOSIGNAL)
-    except OSError as error:
-        return 0 if error.errno in _NOT_NOW else None
+        close(client.sock, rights=self._rights)

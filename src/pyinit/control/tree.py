@@ -5,11 +5,12 @@ from __future__ import annotations
 import posix
 import time
 
+from pyinit.control import children
 from pyinit.core.model import ADOPTED, COMMAND, FOREIGN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pyinit.core.model import Process
     from pyinit.core.roster import Roster
@@ -22,18 +23,42 @@ DESCENDANT = "descendant"
 SLICE_S = 0.001
 # Who loses its parent while we look comes to us: so often is looked again.
 LOOKS = 8
+# A piece of a list with more children than this is a slice's work by itself.
+LONG = 100
+
+
+class _Parent:
+    """Somebody whose children are looked at.
+
+    Attributes:
+        mains: whether it came from main.
+        waiting: those of its children that are still to be looked at, the last one first.
+        again: its list is to be read, for the first time or because it may have been incomplete.
+        looks: so often it may be.
+    """
+
+    __slots__ = ("again", "looks", "mains", "pid", "threads", "waiting")
+
+    def __init__(self, pid: int, threads: int, *, mains: bool) -> None:
+        self.pid = pid
+        self.threads = threads
+        self.mains = mains
+        self.waiting: list[int] = []
+        self.again = True
+        self.looks = LOOKS
 
 
 class Tree:
     """Walks the tree of our descendants.
 
     Exact for those that neither fork nor lose their parent meanwhile; who comes to us during the walk is found at its
-    end. Without /proc only our children are known, and little of them.
+    end. Without /proc only our children are known, and little of them. `reaped` says how many pyinit has reaped.
     """
 
-    def __init__(self, proc: Proc, roster: Roster) -> None:
+    def __init__(self, proc: Proc, roster: Roster, reaped: Callable[[], int]) -> None:
         self._proc = proc
         self._roster = roster
+        self._reaped = reaped
         self._now = time.monotonic()
 
     def rows(self) -> Iterator[list[Row]]:
@@ -46,32 +71,57 @@ class Tree:
             yield from self._scan()
 
     def _walk(self) -> Iterator[list[Row]]:
+        """Go down the tree, parents before their children.
+
+        A list that is read in pieces is exact unless somebody on it is reaped meanwhile. Who is listed is looked at
+        afterwards: whoever has gone by then may have made us miss another, and the list is read again.
+        """
         seen: set[int] = set()
         rows: list[Row] = []
+        line = [_Parent(posix.getpid(), threads=1, mains=True)]
         until = time.monotonic() + SLICE_S
-        for _ in range(LOOKS):
-            ours = set(self._proc.children())
-            # A stack of what is still to be looked at, each with whether it came from main.
-            waiting = [(pid, True) for pid in sorted(ours - seen, reverse=True)]
-            if not waiting:
-                break
-            while waiting:
-                pid, mains = waiting.pop()
-                if pid in seen:
-                    continue
-                seen.add(pid)
-                found = self._proc.measure(pid)
-                if found is not None:
-                    process, used = found
-                    row, mains = self._describe(process, used, mains=mains)
-                    rows.append(row)
-                    below = self._proc.children_of(pid, used.threads)
-                    waiting += [(child, mains) for child in reversed(below)]
-                if time.monotonic() >= until:
-                    yield rows
-                    rows = []
-                    until = time.monotonic() + SLICE_S
+        while line:
+            parent = line[-1]
+            if parent.waiting:
+                rows += self._next_child(line, seen)
+            elif not parent.again or not parent.looks:
+                line.pop()
+                continue
+            else:
+                parent.looks -= 1
+                reaped = self._reaped()
+                for piece in children.pieces(parent.pid, parent.threads):
+                    parent.waiting += [pid for pid in piece if pid not in seen]
+                    if len(piece) > LONG or time.monotonic() >= until:
+                        yield rows
+                        rows = []
+                        until = time.monotonic() + SLICE_S
+                parent.waiting.reverse()
+                # Our own list is the one that orphans come to while we look elsewhere, and we reap whom it has.
+                ours = len(line) == 1
+                parent.again = ours and (bool(parent.waiting) or self._reaped() != reaped)
+            if time.monotonic() >= until:
+                yield rows
+                rows = []
+                until = time.monotonic() + SLICE_S
         yield rows
+
+    def _next_child(self, line: list[_Parent], seen: set[int]) -> list[Row]:
+        """Return the row of the next child of the last in the line, if it is there, and go on with what is below it."""
+        parent = line[-1]
+        pid = parent.waiting.pop()
+        if pid in seen:
+            return []
+        found = self._proc.measure(pid)
+        if found is None or found[0].ppid not in (parent.pid, posix.getpid()):
+            parent.again = True
+        if found is None or not (found[0].ppid == posix.getpid() or found[0].ppid in seen):
+            return []  # it has gone, and perhaps its number is a stranger's now
+        seen.add(pid)
+        process, used = found
+        row, mains = self._describe(process, used, mains=parent.mains)
+        line.append(_Parent(pid, used.threads, mains=mains))
+        return [row]
 
     def _scan(self) -> Iterator[list[Row]]:
         """Do the same where the kernel has no lists of children: look at everybody, and keep who is below us."""

@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 from pyinit.core import events
-from pyinit.core.actions import Exit, Reap, Report, SignalGroup
+from pyinit.core.actions import Exit, Reap, Report
 from pyinit.core.commands import Commands
 from pyinit.core.ending import Ending
-from pyinit.core.forwarding import TERMINAL_STOPS, Forwarding
+from pyinit.core.forwarding import Forwarding
 from pyinit.core.jobs import Jobs
-from pyinit.core.model import (
-    ADOPTED,
-    COMMAND,
-    EXITED,
-    MAIN,
-    NOT_READY,
-    REST_SIGNAL,
-    REST_STOP,
-    SIGCHLD,
-    SIGCONT,
-    SIGHUP,
-    SIGTERM,
-    STOP_COMMAND,
-    SUCCESSOR,
-    UNTIL_ALL,
-    UNTIL_MAIN,
-    UNTIL_SERVICE,
-    End,
-)
+from pyinit.core.model import ADOPTED, COMMAND, EXITED, MAIN, NOT_READY, STOP_COMMAND, SUCCESSOR, End
 from pyinit.core.requests import Requests
 from pyinit.core.roster import Roster
 from pyinit.core.service import Service
+from pyinit.core.succession import Succession
 from pyinit.core.verdict import Verdict
 
 TYPE_CHECKING = False
@@ -80,14 +63,15 @@ class Machine:
         self.since = 0.0
         self.service = Service(policy, self.roster)
         self._verdict = Verdict(policy, self.roster)
-        self._leaving = False
-        self._heir_by: float | None = None
         self._commands = Commands(self.roster)
         self._ending = Ending(policy, self.roster, self.service, self._commands)
         self._forwarding = Forwarding(policy, self.roster, self.service)
         self._jobs = Jobs(policy, self.roster)
-        self.requests = Requests(
+        self._succession = Succession(
             policy, self.roster, self.service, self._verdict, self._forwarding, self._commands, self._ending
+        )
+        self.requests = Requests(
+            policy, self.roster, self.service, self._verdict, self._forwarding, self._jobs, self._commands, self._ending
         )
         # Each handler takes its own type of event, which the type of the table cannot say.
         self._handlers: dict[type, Callable[[Any, float], list[Action]]] = {
@@ -115,7 +99,7 @@ class Machine:
         """Where the run is: one of the phases above."""
         if self._ending.begun and self._life != DONE:
             return KILLING if self._ending.killing else STOPPING
-        return self._life
+        return HOLDING if self._life == RUNNING and self._succession.held else self._life
 
     @property
     def totals(self) -> dict[str, int]:
@@ -130,12 +114,7 @@ class Machine:
             return None
         if self._ending.begun:
             return self._ending.deadline
-        return min((at for at in (self.service.deadline, self._heir_due) if at is not None), default=None)
-
-    @property
-    def _heir_due(self) -> float | None:
-        """When somebody has to carry the service on, or None: somebody does, or there is nothing to wait for."""
-        return None if self.roster.successors else self._heir_by
+        return self._succession.deadline
 
     @property
     def restart_at(self) -> float | None:
@@ -183,7 +162,7 @@ class Machine:
         self.started_at = now
         self._life = RUNNING
         if event.main is None:
-            self._life = HOLDING
+            self._succession.held = True
             self._verdict.decide("pause", None, End(EXITED, 0))
         else:
             self.roster.start(event.main)
@@ -195,20 +174,7 @@ class Machine:
         return [Report("pyinit.started", facts)]
 
     def _on_signalled(self, event: events.Signalled, now: float) -> list[Action]:
-        if event.signo == SIGCHLD:
-            return []
-        signo = self._forwarding.rewrite(event.signo)
-        if signo in self._policy.stop_on:
-            return self.requests.stop_by_signal(event, signo, now)
-        if self._ending.killing:
-            return []
-        if signo == SIGHUP and self._policy.reload_command and self.phase in {RUNNING, HOLDING}:
-            return self._commands.reload(self.service.process)
-        if signo in TERMINAL_STOPS and not self.roster.main_alive:
-            forward, then = self._jobs.stopped_while_holding(event.sender_pid)
-            return [*self._forwarding.forward(event, signo if forward else 0), *then]
-        first = self._jobs.continued() if signo == SIGCONT else []
-        return [*first, *self._forwarding.forward(event, signo)]
+        return self.requests.signalled(event, now, running=self.phase in {RUNNING, HOLDING})
 
     def _on_stopped(self, event: events.Stopped, now: float) -> list[Action]:
         return self._jobs.stopped(event.signo, now)
@@ -243,117 +209,41 @@ class Machine:
         if bad:
             self._verdict.decide(role, process, end)
         if role == MAIN:
-            actions += self._main_ended(process, end, now)
+            actions += self._jobs.main_ended()
+            actions += self._succession.main_ended(process, end, now)
         elif role == SUCCESSOR:
-            actions += self._successor_ended(process, end, now)
+            actions += self._succession.successor_ended(process, end, now)
         elif role == ADOPTED and not self._ending.begun:
             actions += self.service.gone(process, now)
         elif role == COMMAND:
             actions += self._command_ended(process, end, now)
+        self.service.ended(process)
         self.roster.forget(process.pid)
         self.reaped += 1
         actions.append(Reap(process, end, role, escaped, severity))
         return actions
-
-    def _main_ended(self, main: Process, end: End, now: float) -> list[Action]:
-        """Stop if main's end asks for it. Main is a zombie still: its number stands for its group."""
-        actions = self._jobs.main_ended()
-        if self._ending.begun:
-            return [*actions, *self._ending.main_ended(now)]
-        if self._policy.rest != REST_STOP:
-            self._verdict.decide("main", main, end)
-            self._leaving = True
-            last_word = self._forwarding.rewrite(SIGTERM)
-            if self._policy.rest == REST_SIGNAL and self.roster.main_leads and last_word:
-                actions.append(SignalGroup(main.pid, last_word))
-            return actions
-        until = self._policy.until
-        if until == UNTIL_MAIN or (until == UNTIL_SERVICE and not end.good):
-            self._verdict.decide("main", main, end)
-            return [*actions, *self._stop("main", now, process=main, end=end)]
-        # What it leaves is the service from this moment on; the record waits until all that ends with it is told.
-        self.roster.promote(self.roster.candidates)
-        return [*actions, *self.service.decider_ended(main, now)]
-
-    def _successor_ended(self, process: Process, end: End, now: float) -> list[Action]:
-        if self._ending.begun:
-            return self._ending.successor_ended(now)
-        if not end.good:
-            if self._policy.until == UNTIL_ALL:
-                return self.service.decider_ended(process, now)
-            return self._stop("successor", now, process=process, end=end)
-        heirs = self.roster.fresh
-        self.roster.promote(heirs)
-        actions: list[Action] = []
-        if not heirs:
-            self._verdict.served(process, end)
-        elif self.phase == HOLDING:
-            actions.append(Report("service.inherited", {"process": process, "successors": heirs}))
-        return [*actions, *self.service.decider_ended(process, now)]
 
     def _command_ended(self, process: Process, end: End, now: float) -> list[Action]:
         kind, actions = self._commands.ended(process, end, signalled=self._ending.signalled)
         if kind == STOP_COMMAND:
             actions += self._ending.command_ended(now, done=end.good)
         elif not self._ending.begun:
-            actions += self._heirs_of_reload(now)
+            actions += self._succession.heirs_of_reload(now)
             actions += self._commands.reload_again(self.service.process)
         return actions
 
-    def _heirs_of_reload(self, now: float) -> list[Action]:
-        """Make a service of what the reload command has left, where it has ended the one that was there."""
-        heirs = self._commands.left_by_reload()
-        if self.phase != HOLDING or self.roster.successors or not heirs:
-            return []
-        self.roster.promote(heirs)
-        self._heir_by = None
-        facts: dict[str, object] = {"process": self._verdict.last or self.roster.main, "successors": heirs}
-        return [Report("service.inherited", facts), *self.service.handed_over(now)]
-
     def _on_settled(self, event: events.Settled, now: float) -> list[Action]:
         self.roster.settle()
-        self._heir_by = self._heir_due
+        self._succession.settle()
         over = self.roster.main_end is not None or (self.roster.main is None and self._ending.begun)
-        if over and (event.childless or self._leaving):
+        if over and (event.childless or self._succession.leaving):
             return self._leave(now)
-        if self._ending.begun:
-            return self._ending.settled()
-        if self.roster.main_end is None:
-            return []
-        if self.phase == RUNNING:
-            return self._hand_over(now)
-        if self._policy.until == UNTIL_SERVICE and not self.roster.successors:
-            return self._await_heir(now)
-        return self.service.settled()
-
-    def _await_heir(self, now: float) -> list[Action]:
-        """Stop, for the service is over; but a reload command that runs has some time to bring another one."""
-        if not self._commands.reloading or (self._heir_by is not None and now >= self._heir_by):
-            return self._stop("service", now)
-        if self._heir_by is None:
-            self._heir_by = now + self._policy.pid_file_timeout_s
-        return []
-
-    def _hand_over(self, now: float) -> list[Action]:
-        """Make what main has left behind the service: main has been reaped, and something is there."""
-        successors = self.roster.successors
-        self._life = HOLDING
-        if not successors and self._policy.until == UNTIL_SERVICE:
-            return self._await_heir(now)
-        facts: dict[str, object] = {
-            "main": self.roster.main,
-            "successors": successors,
-            "until": self._policy.until,
-        }
-        actions: list[Action] = [Report("service.handover", facts)]
-        return [*actions, *self.service.handed_over(now)] if successors else actions
+        return self._ending.settled() if self._ending.begun else self._succession.settled(now)
 
     def _on_time_up(self, event: events.TimeUp, now: float) -> list[Action]:
         del event
         if not self._ending.begun:
-            if self._heir_due is not None and now >= self._heir_due:
-                return self._await_heir(now)
-            return self.service.tick(now)
+            return self._succession.tick(now)
         actions, all_tried = self._ending.tick(now)
         return [*actions, *self._leave(now)] if all_tried else actions
 
@@ -399,7 +289,10 @@ class Machine:
         return [*arrived, *told, *self._ending.notified(event, now)]
 
     def _on_service_gone(self, event: events.ServiceGone, now: float) -> list[Action]:
-        return [] if self._ending.begun else self.service.gone(event.process, now)
+        if self._ending.begun:
+            self.service.ended(event.process)
+            return []
+        return self.service.gone(event.process, now)
 
     def _on_command_started(self, event: events.CommandStarted, now: float) -> list[Action]:
         actions = self._commands.started(event)
@@ -409,13 +302,9 @@ class Machine:
 
     def stop_rest(self, now: float) -> list[Action]:
         """Stop what there is without a main, which could not be started again."""
-        return self._stop("start", now)
+        return self._succession.stop("start", now)
 
     # -- how it ends --------------------------------------------------------------------------------------------
-
-    def _stop(self, reason: str, now: float, *, process: Process | None = None, end: End | None = None) -> list[Action]:
-        """Begin a stop that nobody asked for: the service is over."""
-        return self._ending.begin(reason, self._forwarding.rewrite(SIGTERM) or SIGTERM, now, process=process, end=end)
 
     def _leave(self, now: float) -> list[Action]:
         self._life = DONE

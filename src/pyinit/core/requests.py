@@ -1,9 +1,10 @@
-"""What is asked for: a stop by a signal, and a stop, a restart, a reload or a signal through the control socket."""
+"""What is asked for: by a signal to pyinit, and through the control socket: a stop, a restart, a reload, a signal."""
 
 from __future__ import annotations
 
 from pyinit.core import events
 from pyinit.core.actions import Answer, Report, SignalChild, SignalDescendant
+from pyinit.core.forwarding import TERMINAL_STOPS
 from pyinit.core.model import (
     ASKED_RELOAD,
     ASKED_RESTART,
@@ -14,6 +15,8 @@ from pyinit.core.model import (
     AT_SERVICE,
     AT_TREE,
     RESTART_NO,
+    SIGCHLD,
+    SIGCONT,
     SIGHUP,
     SIGTERM,
 )
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from pyinit.core.commands import Commands
     from pyinit.core.ending import Ending
     from pyinit.core.forwarding import Forwarding
+    from pyinit.core.jobs import Jobs
     from pyinit.core.model import Policy, Process
     from pyinit.core.roster import Roster
     from pyinit.core.service import Service
@@ -54,6 +58,7 @@ class Requests:
         service: Service,
         verdict: Verdict,
         forwarding: Forwarding,
+        jobs: Jobs,
         commands: Commands,
         ending: Ending,
     ) -> None:
@@ -62,6 +67,7 @@ class Requests:
         self._service = service
         self._verdict = verdict
         self._forwarding = forwarding
+        self._jobs = jobs
         self._commands = commands
         self._ending = ending
         self.stop_asked = self.restart_asked = False
@@ -76,7 +82,24 @@ class Requests:
         """Take a request."""
         return self._by_kind[event.kind](event, now)
 
-    def stop_by_signal(self, event: events.Signalled, signo: int, now: float) -> list[Action]:
+    def signalled(self, event: events.Signalled, now: float, *, running: bool) -> list[Action]:
+        """Take a signal: it asks for a stop, or a reload, or for nothing, and is forwarded. `running`: no stop yet."""
+        if event.signo == SIGCHLD:
+            return []
+        signo = self._forwarding.rewrite(event.signo)
+        if signo in self._policy.stop_on:
+            return self._stop_by_signal(event, signo, now)
+        if self._ending.killing:
+            return []
+        if signo == SIGHUP and self._policy.reload_command and running:
+            return self._commands.reload(self._service.process)
+        if signo in TERMINAL_STOPS and not self._roster.main_alive:
+            forward, then = self._jobs.stopped_while_holding(event.sender_pid)
+            return [*self._forwarding.forward(event, signo if forward else 0), *then]
+        first = self._jobs.continued() if signo == SIGCONT else []
+        return [*first, *self._forwarding.forward(event, signo)]
+
+    def _stop_by_signal(self, event: events.Signalled, signo: int, now: float) -> list[Action]:
         """Take a signal that asks for a stop; `signo` is what it stands for."""
         first = self._verdict.asked_with
         begun = self._note_stop(signo, "signal")

@@ -211,6 +211,11 @@ class Service:
         """Look again who it is, if it was this process, which decides nothing and has ended."""
         return self.decider_ended(process, now) if self._is(process) else []
 
+    def ended(self, process: Process) -> None:
+        """Note the end of a process: nobody is the service who has ended, also where nobody is to be found for it."""
+        if self._is(process):
+            self._forget()
+
     def _look_again(self, now: float) -> list[Action]:
         if self._claimed is not None:
             return [Locate(self._claimed, self._source)]

@@ -214,16 +214,17 @@ class Stop:
     def walked(self, processes: Iterable[Process], now: float, *, complete: bool = True) -> list[Action]:
         """Signal everybody who is left and has not had the signal, if that is what the walk was for.
 
-        Where not everybody can be seen, the init of a PID namespace signals all of it, once.
+        Where not everybody can be seen, the init of a PID namespace signals all of it, once; then whom it sees that has
+        been born since.
         """
         if not self._walking:
             return []
         self._walking = False
         chosen = [process for process in processes if process.alive and not self._has_it(process)]
-        if self._pid1 and not complete:
-            if self._everyone_at is not None:
-                return []
+        if self._pid1 and not complete and self._everyone_at is None:
             self._everyone_at = now
+            # Nobody knows when one was born who is hidden.
+            self._signalled.update(process.identity for process in (*processes, *self._roster.alive))
             told = [] if self._escalated else [self._report(self._roster.alive, now)]
             return [*told, SignalEveryone(self.signo), SignalEveryone(SIGCONT)]
         actions = [self._signal(process) for process in chosen]

@@ -1,0 +1,42 @@
+"""Lists the children of a process a piece at a time: ten thousand of them in one go would keep signals waiting."""
+
+from __future__ import annotations
+
+import posix
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# So many bytes one read(2) asks for. The kernel looks for no more than fills them, and the loop goes round behind it.
+PIECE = 4096
+
+
+def pieces(pid: int, threads: int = 0) -> Iterator[list[int]]:
+    """Yield the children of all threads of a process, at most a piece of one thread's list at a time.
+
+    Between two pieces of a list (proc_pid_children, proc(5)) the kernel only remembers how many it has told. Each child
+    that was told and is reaped before the next piece makes it leave out another one, who lives: where somebody who was
+    listed is gone, the list has to be read again. One thread has the PID of the process.
+    """
+    for thread in [str(pid)] if threads == 1 else _threads(pid):
+        try:
+            fd = posix.open(f"/proc/{pid}/task/{thread}/children", posix.O_RDONLY | posix.O_CLOEXEC)
+        except OSError:
+            continue  # it has gone
+        try:
+            rest = b""
+            while piece := posix.read(fd, PIECE):
+                whole, _, rest = (rest + piece).rpartition(b" ")
+                yield [int(child) for child in whole.split()]
+        except OSError:
+            pass  # the process has gone while we read: what was read is what there is
+        finally:
+            posix.close(fd)
+
+
+def _threads(pid: int) -> list[str]:
+    try:
+        return posix.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return []

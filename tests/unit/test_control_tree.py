@@ -1,0 +1,180 @@
+"""The walk of the tree for the status: a bounded piece at a time, and nobody is left out for that."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pyinit.control import children
+from pyinit.control.tree import LONG, Tree
+from pyinit.core.roster import Roster
+from pyinit.procfs import Proc
+from support import procs
+from support.descriptors import descriptors
+from support.programs import program
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+# Two pieces of a list, the second one short.
+MANY = 1000
+
+
+@pytest.fixture
+def parent() -> Iterator[int]:
+    """Start a process with many children, which are reaped as soon as they end."""
+    with subprocess.Popen([program("many"), str(MANY)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            yield process.pid
+        finally:
+            end(process.pid, procs.children(process.pid))
+            process.kill()
+
+
+def end(parent: int, pids: list[int]) -> None:
+    """Kill children and wait until their parent has none of them any more."""
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    while set(pids) & set(procs.children(parent)):
+        os.sched_yield()
+
+
+def tree(reaped: Callable[[], int] = lambda: 0) -> Tree:
+    """Return the tree below the test runner."""
+    return Tree(Proc(os.getpid()), Roster(), reaped)
+
+
+def shown(slices: Iterator[list[dict[str, Any]]]) -> list[int]:
+    """Return the PIDs of all rows."""
+    return [row["pid"] for rows in slices for row in rows]
+
+
+def between(monkeypatch: pytest.MonkeyPatch, which: int, reading: int, what: Callable[[list[int]], None]) -> None:
+    """Do something behind the first piece of the list of a process, at its first or a later reading."""
+    real = children.pieces
+    readings = 0
+
+    def pieces(pid: int, threads: int = 0) -> Iterator[list[int]]:
+        nonlocal readings
+        readings += pid == which
+        for number, piece in enumerate(real(pid, threads)):
+            yield piece
+            if pid == which and number == 0 and readings == reading:
+                what(piece)
+
+    monkeypatch.setattr(children, "pieces", pieces)
+
+
+def test_each_slice_has_one_piece(parent: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long list takes several slices, and everybody on it is there once, behind the parent."""
+    real = children.pieces
+    long_ones: list[int] = []
+
+    def pieces(pid: int, threads: int = 0) -> Iterator[list[int]]:
+        for piece in real(pid, threads):
+            long_ones.extend([len(piece)] * (len(piece) > LONG))
+            yield piece
+
+    monkeypatch.setattr(children, "pieces", pieces)
+    monkeypatch.setattr("pyinit.control.tree.SLICE_S", 1000.0)
+    pids: list[int] = []
+    for rows in tree().rows():
+        assert len(long_ones) <= 1, "two pieces in one slice"
+        long_ones.clear()
+        pids += [int(str(row["pid"])) for row in rows]
+    assert pids[0] == parent
+    assert sorted(pids[1:]) == sorted(procs.children(parent))
+    assert len(pids) == MANY + 1
+
+
+def test_who_ends_between_two_pieces_hides_nobody(parent: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel counts from the start of the list: with every child that is reaped meanwhile it leaves out another."""
+    between(monkeypatch, parent, 1, lambda piece: end(parent, piece[:200]))
+    pids = shown(tree().rows())
+    living = procs.children(parent)
+    assert len(living) == MANY - 200
+    assert sorted(pids) == sorted([parent, *living])
+
+
+@pytest.mark.parametrize("reading", [1, 2])
+def test_our_own_list(monkeypatch: pytest.MonkeyPatch, reading: int) -> None:
+    """Whom we reap while our own list is read hides nobody either: nor who comes while it is read again."""
+    gone: list[int] = []
+
+    def reap(piece: list[int]) -> None:
+        came.append(os.posix_spawn("/bin/sleep", ["sleep", "600"], os.environ))
+        gone.extend(piece[:400])
+        for pid in gone:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+    came = orphans()
+    try:
+        between(monkeypatch, os.getpid(), reading, reap)
+        pids = shown(tree(lambda: len(gone)).rows())
+        assert len(gone) == 400
+        assert sorted(set(pids) - set(gone)) == sorted(set(came) - set(gone))
+        assert len(set(pids)) == len(pids)
+    finally:
+        for pid in procs.children(os.getpid()):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+def orphans() -> list[int]:
+    """Have many orphans come to the test runner."""
+    with subprocess.Popen([program("many"), str(MANY)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.kill()
+    return procs.children(os.getpid())
+
+
+def test_a_list_that_nobody_reads_to_its_end(parent: int) -> None:
+    """Whoever asked may go in the midst of it: nothing stays open."""
+    before = descriptors()
+    pieces = children.pieces(parent, 1)
+    next(pieces)
+    assert descriptors() - before
+    pieces.close()  # type: ignore[attr-defined]  # a generator
+    assert not descriptors() - before
+
+
+FORKS_IN_A_THREAD = """
+import subprocess, sys, threading
+there = []
+def fork():
+    there.append(subprocess.Popen([sys.argv[1], "0"], stdout=subprocess.DEVNULL))
+def stay():
+    fork()
+    print(there[-1].pid, flush=True)
+    threading.Event().wait()
+threading.Thread(target=stay, daemon=True).start()
+fork()
+print(there[-1].pid, flush=True)
+threading.Event().wait()
+"""
+
+
+def test_threads() -> None:
+    """A child hangs off the thread that forked it. Who is gone has none."""
+    words = [sys.executable, "-c", FORKS_IN_A_THREAD, program("serve")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        forked = {int(process.stdout.readline()) for _ in range(2)}
+        lists = list(children.pieces(process.pid))
+        assert [len(pids) for pids in lists] == [1, 1]
+        assert {pid for pids in lists for pid in pids} == forked
+        assert shown(tree().rows())[0] == process.pid
+        process.kill()
+    assert list(children.pieces(process.pid)) == list(children.pieces(process.pid, 1)) == []
+    for pid in forked:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
