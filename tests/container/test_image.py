@@ -147,7 +147,7 @@ def test_the_licence_of_each_part_is_there(plain: Container) -> None:
 
 def test_the_libraries_come_from_the_folder_or_from_glibc(plain: Container) -> None:
     """Nothing but the C library is taken from the image, whatever LD_LIBRARY_PATH says."""
-    code = f"import sys; sys.path.append({PACKAGES!r}); import _json, ctypes, prctl"
+    code = f"import sys; sys.path.append({PACKAGES!r}); import _json, _prctl, ctypes"
     code += "; print(open('/proc/self/maps').read())"
     maps = plain.execute(PYTHON, "-IBS", "-c", code)
     libraries = {line.split()[-1] for line in maps.splitlines() if ".so" in line}
