@@ -1,4 +1,4 @@
-"""Builds the launcher, the man page and the completions of shells into the wheel: hatchling calls this."""
+"""Builds the launcher, the bundle of modules, the man page and the completions into the wheel: hatchling calls this."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HELP = "pyinit's launcher is C: a C compiler is needed to build it (Debian, Ubun
 
 
 class LauncherHook(BuildHookInterface):  # type: ignore[type-arg]  # hatchling's own generic is not needed
-    """Compile launcher/pyinit.c into the scripts of the wheel, by both its names; make what goes below share/.
+    """Compile launcher/pyinit.c into the scripts of the wheel, by both its names; make the bundle, and all of share/.
 
     A wheel has no links, so that there are two of the launcher.
     """
@@ -41,7 +41,10 @@ class LauncherHook(BuildHookInterface):  # type: ignore[type-arg]  # hatchling's
         build_data["tag"] = f"py3-none-{platform}"
         control = target.with_name("pyinitctl")
         shutil.copy(target, control)
-        # In a process of its own: what this one has imported, pyinit perhaps too, is no business of the documents.
+        # In processes of their own: what this one has imported, pyinit perhaps too, is no business of theirs.
+        made = target.parent / "bundle"
+        subprocess.run([sys.executable, "-IB", str(here / "bundle.py"), str(made)], check=True)
+        build_data["force_include"] = {str(path): path.relative_to(made).as_posix() for path in made.rglob("*.py")}
         share = target.parent / "documents"
         subprocess.run([sys.executable, "-IB", str(here / "documents.py"), str(share)], check=True)
         files = [path for path in sorted(share.rglob("*")) if path.is_file()]
