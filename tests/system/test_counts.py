@@ -23,16 +23,17 @@ from support.waiting import DEADLINE_S, pass_time
 # With a variable of ours the interpreter has to read what is asked for before main can be started.
 ASKED = {"PYINIT_GRACE": "3s"}
 
-# Modules that are there when main is started and are not in a bare interpreter: pyinit's, and python-prctl's in C.
+# Modules that are there when main is started and not in a bare interpreter, nor built into it: pyinit's, and
+# python-prctl's in C.
 MODULES_BEFORE_SPAWN = {
     *("_prctl", "pyinit", "pyinit._before", "pyinit.boot", "pyinit.core", "pyinit.core.events", "pyinit.core.model"),
     *("pyinit.holdon", "pyinit.kernel", "pyinit.option_table", "pyinit.options", "pyinit.procfs", "pyinit.settings"),
     *("pyinit.signames", "pyinit.spawn", "pyinit.terminal", "pyinit.values"),
 }
 # How many there are when the loop begins to wait, besides the parts of structlog, whose number is its own affair:
-# pyinit's, exactly, and those of the standard library: 46 with Python 3.11; others divide it in other ways.
+# pyinit's, exactly, and those of the standard library: 36 with Python 3.11; others divide it in other ways.
 PYINIT_MODULES_BEFORE_LOOP = 52
-OTHER_MODULES_BEFORE_LOOP = 50
+OTHER_MODULES_BEFORE_LOOP = 38
 
 # System calls beyond those of a bare interpreter, less those for memory, in which interpreters and C libraries differ.
 # Measured with Python 3.11: 104 and 597; a folder of packages with many entries takes a few more to read.
@@ -51,13 +52,15 @@ _RECORD = re.compile(r'write\(\d+, "\{')
 _TELL = """
 import posix, sys
 def tell(*_):
-    posix.write(1, " ".join(sys.modules).encode())
+    posix.write(1, " ".join(map(str, what())).encode())
     while True:
         try:
             posix.wait()
         except ChildProcessError:
             posix._exit(0)
 """
+_MODULES = "what = lambda: sys.modules\n"
+_COLLECTOR = "import gc\nwhat = lambda: [gc.isenabled(), gc.get_freeze_count(), len(gc.get_objects())]\n"
 _AT_SPAWN = _TELL + "posix.fork = tell\n"
 _AT_LOOP = (
     _TELL
@@ -97,6 +100,11 @@ def interpreter() -> list[str]:
 
 def modules_at(hook: str, workdir: Path) -> set[str]:
     """Return the modules that the interpreter has loaded for pyinit when the hook is reached."""
+    return set(told_at(hook + _MODULES, workdir))
+
+
+def told_at(hook: str, workdir: Path) -> list[str]:
+    """Return what the hook tells when it is reached."""
     launcher, python = workdir / "pyinit", workdir / "python"
     shutil.copy(pyinit_command(), launcher)
     launcher.with_name("pyinit-main").write_text(f"#!{python}\n")
@@ -111,12 +119,12 @@ def modules_at(hook: str, workdir: Path) -> set[str]:
         check=True,
         timeout=DEADLINE_S,
     )
-    return set(told.stdout.split())
+    return told.stdout.split()
 
 
 def bare_modules() -> set[str]:
-    """Return those of an interpreter that has loaded nothing."""
-    words = [*interpreter(), "-c", "import sys, time, _signal; print(*sys.modules)"]
+    """Return those of an interpreter that has loaded nothing, and those that are built into it."""
+    words = [*interpreter(), "-c", "import sys; print(*sys.modules, *sys.builtin_module_names)"]
     return set(subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True, timeout=DEADLINE_S).stdout.split())
 
 
@@ -165,6 +173,14 @@ def test_modules_before_loop(workdir: Path) -> None:
     ours = {name for name in found if name.partition(".")[0] == "pyinit"}
     assert len(ours) == PYINIT_MODULES_BEFORE_LOOP, sorted(ours)
     assert len(found - ours) <= OTHER_MODULES_BEFORE_LOOP, sorted(found - ours)
+
+
+def test_collector(workdir: Path) -> None:
+    """No search for garbage delays the start, and none goes through what was made there afterwards."""
+    assert told_at(_AT_SPAWN + _COLLECTOR, workdir)[:2] == ["False", "0"]
+    enabled, frozen, others = told_at(_AT_LOOP + _COLLECTOR, workdir)
+    assert enabled == "True"
+    assert int(frozen) > 20 * int(others)
 
 
 def test_calls_before_spawn(workdir: Path) -> None:
