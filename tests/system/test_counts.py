@@ -31,12 +31,12 @@ MODULES_BEFORE_SPAWN = {
     *("pyinit.signames", "pyinit.spawn", "pyinit.terminal", "pyinit.values"),
 }
 # How many there are when the loop begins to wait, besides the parts of structlog, whose number is its own affair:
-# pyinit's, exactly, and those of the standard library: 36 with Python 3.11; others divide it in other ways.
+# pyinit's, exactly, and those of the standard library: 36 with Python 3.11, 38 with 3.12, 35 with 3.13.
 PYINIT_MODULES_BEFORE_LOOP = 52
 OTHER_MODULES_BEFORE_LOOP = 38
 
 # System calls beyond those of a bare interpreter, less those for memory, in which interpreters and C libraries differ.
-# Measured with Python 3.11: 104 and 597; a folder of packages with many entries takes a few more to read.
+# Measured: 104 and 597 with Python 3.11, fewer with later ones. A folder of many packages takes a few more to read.
 CALLS_BEFORE_SPAWN = 108
 CALLS_BEFORE_LOOP = 615
 # System calls for each of many orphans that end at once, measured: 8.02 each; one write takes the records of many.
