@@ -1,4 +1,4 @@
-"""Builds the launcher, the man page and the completions of shells into the wheel: hatchling calls this."""
+"""Builds the launcher, the bundle of modules, the man page and the completions into the wheel: hatchling calls this."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HELP = "pyinit's launcher is C: a C compiler is needed to build it (Debian, Ubun
 
 
 class LauncherHook(BuildHookInterface):  # type: ignore[type-arg]  # hatchling's own generic is not needed
-    """Compile the launcher into the scripts of the wheel, by both its names; make what goes below share/.
+    """Compile the launcher into the scripts of the wheel, by both its names; make the bundle, and all of share/.
 
     A wheel has no links, so that there are two of the launcher.
     """
@@ -45,6 +45,9 @@ class LauncherHook(BuildHookInterface):  # type: ignore[type-arg]  # hatchling's
         build_data["tag"] = f"py3-none-{platform}"
         control = target.with_name("pyinitctl")
         shutil.copy(target, control)
+        made = target.parent / "bundle"
+        self._run(here / "bundle.py", made)
+        build_data["force_include"] = {str(path): path.relative_to(made).as_posix() for path in made.rglob("*.py")}
         share = target.parent / "documents"
         self._run(here / "documents.py", share)
         files = [path for path in sorted(share.rglob("*")) if path.is_file()]

@@ -49,6 +49,9 @@ def hold_on(main_pid: int, grace_s: float, children: Callable[[], list[int]], st
     service here and no looking deeper: what main leaves behind is held, the first status other than 0 is kept, and a
     stop reaches main's group, then, once main has gone, each child once, also those that come later.
     """
+    import gc
+
+    gc.enable()  # it is off since the interpreter's start: see pyinit-main
     status: int | None = None
     stop = _Stop()
     main_lives = True

@@ -29,10 +29,11 @@ _CLD_DUMPED = 3
 _CLD_STOPPED = (4, 5)  # trapped by a debugger, stopped
 _RSS_UNIT = 1024  # getrusage(2): ru_maxrss is in kibibytes
 
-# The options of prctl(2) that the fallback knows.
+# The options of prctl(2) that are used here.
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
+_PR_GET_CHILD_SUBREAPER = 37
 
 # 32 and 33 belong to the C library's threads.
 ALL_SIGNALS = frozenset(range(1, 65)) - {32, 33}
@@ -219,29 +220,21 @@ def _sent(call: object, target: int, signo: int) -> str:
 
 def become_subreaper() -> None:
     """Have every orphan below come to this process (PR_SET_CHILD_SUBREAPER, prctl(2)). Raises OSError."""
-    backend = prctl_backend()
-    if backend is not None:
-        backend.set_child_subreaper(1)
-    else:
-        libc_prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def is_subreaper() -> bool:
     """Say whether this process is a subreaper already (PR_GET_CHILD_SUBREAPER, prctl(2))."""
     backend = prctl_backend()
     try:
-        return backend is not None and bool(backend.get_child_subreaper())
-    except OSError:
+        return backend is not None and bool(backend.prctl(_PR_GET_CHILD_SUBREAPER))
+    except (OSError, ValueError):
         return False
 
 
 def set_pdeathsig(signo: int) -> None:
     """Have the kernel send this process a signal when its parent ends (PR_SET_PDEATHSIG, prctl(2)). Raises OSError."""
-    backend = prctl_backend()
-    if backend is not None:
-        backend.set_pdeathsig(signo)
-    else:
-        libc_prctl(_PR_SET_PDEATHSIG, signo)
+    prctl(_PR_SET_PDEATHSIG, signo)
 
 
 def take_pending(signals: Iterable[int]) -> None:
@@ -252,30 +245,27 @@ def take_pending(signals: Iterable[int]) -> None:
 
 def set_name(name: str) -> None:
     """Set the name that ps shows (PR_SET_NAME: 15 bytes are kept). Raises OSError."""
-    backend = prctl_backend()
-    if backend is not None:
-        backend.set_name(name)
-    else:
-        libc_prctl(_PR_SET_NAME, name.encode()[:15])
+    prctl(_PR_SET_NAME, name.encode()[:15])
 
 
 class _Backend:
-    """python-prctl, imported when it is first needed: `module`, or `error` where it cannot be imported."""
+    """What python-prctl calls the kernel by, imported when it is first needed: `module`, or `error` where that fails.
+
+    Its module in C, `_prctl`, alone: what `prctl` makes of it (a function for each option, an object for each set of
+    capabilities) takes five times as long, in front of main, and fails where it was built against newer headers.
+    """
 
     module: Any = None
     error: str | None = None
 
 
 def prctl_backend() -> Any:  # noqa: ANN401  # a module without types
-    """Return python-prctl, or None where it cannot be imported.
-
-    Its 1.8.1 raises NameError when it was built against newer kernel headers, and ImportError without libcap.
-    """
+    """Return the module in C of python-prctl, or None where it cannot be imported: ImportError without libcap."""
     if _Backend.module is None and _Backend.error is None:
         try:
-            import prctl
+            import _prctl
 
-            _Backend.module = prctl
+            _Backend.module = _prctl
         except Exception as error:  # noqa: BLE001  # whatever a broken extension raises: pyinit must come up
             _Backend.error = f"{type(error).__name__}: {error}"
     return _Backend.module
@@ -284,6 +274,19 @@ def prctl_backend() -> Any:  # noqa: ANN401  # a module without types
 def backend_error() -> str | None:
     """Say why python-prctl could not be imported, or None."""
     return _Backend.error
+
+
+def prctl(option: int, value: int | bytes) -> None:
+    """Set what `option` names (prctl(2)): by python-prctl, where that is there and knows both. Raises OSError."""
+    backend = prctl_backend()
+    if backend is not None:
+        try:
+            backend.prctl(option, value.decode() if isinstance(value, bytes) else value)
+        except ValueError:
+            pass  # it knows no such option, or no such value; the kernel may
+        else:
+            return
+    libc_prctl(option, value)
 
 
 def libc_prctl(option: int, value: int | bytes, more: int = 0) -> int:

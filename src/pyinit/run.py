@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import posix
 import resource  # noqa: F401  # wait4 imports it when it is first called, and then there may be no descriptor left
 import time
@@ -94,6 +95,8 @@ def run(launch: Launch) -> int:
     if why:
         log.report("pyinit.degraded", why)
     _say_what_is_missing(launch, log)
+    gc.freeze()  # all of this stays: no search for garbage is to go through it while a signal waits
+    gc.enable()  # off since the interpreter's start: see pyinit-main
     status = loop.run()
     if machine.roster.main is not None:
         launch.terminal.take_back(machine.roster.main.pgid)

@@ -595,7 +595,7 @@ def test_without_python_prctl(pyinit: Start, workdir: Path, monkeypatch: pytest.
     need_root()
     script = workdir / "pyinit"
     site = Path(runs.pyinit_command()).parent / "python"
-    code = 'import sys; del sys.argv[0]; sys.modules["prctl"] = None; from pyinit.boot import main; main()'
+    code = 'import sys; del sys.argv[0]; sys.modules["_prctl"] = None; from pyinit.boot import main; main()'
     script.write_text(f"#!/bin/sh\nexec {site} -IB -Xutf8 -c '{code}' \"$@\"\n")
     script.chmod(0o755)
     monkeypatch.setattr(runs, "pyinit_command", lambda: str(script))

@@ -63,18 +63,6 @@ def load_prctl() -> None:
         _libc()
 
 
-def _prctl(name: str, option: int, value: int) -> None:
-    """Call prctl(2) by the function of python-prctl that has this name. Raises OSError."""
-    call = getattr(kernel.prctl_backend(), name, None)
-    if call is not None:
-        try:
-            call(value)
-        except ValueError:  # it knows no such value; the kernel may
-            kernel.libc_prctl(option, value)
-        return
-    kernel.libc_prctl(option, value)
-
-
 def bounding() -> "list[int]":
     """Return the capabilities of the bounding set, of all that this kernel has."""
     found = []
@@ -89,22 +77,22 @@ def bounding() -> "list[int]":
 
 def drop_bounding(capability: int) -> None:
     """Take a capability out of the bounding set (PR_CAPBSET_DROP). Raises OSError (EPERM)."""
-    _prctl("capbset_drop", _PR_CAPBSET_DROP, capability)
+    kernel.prctl(_PR_CAPBSET_DROP, capability)
 
 
 def keep_capabilities() -> None:
     """Have a change of user keep the permitted set, until the exec (PR_SET_KEEPCAPS). Raises OSError (EPERM)."""
-    _prctl("set_keepcaps", _PR_SET_KEEPCAPS, 1)
+    kernel.prctl(_PR_SET_KEEPCAPS, 1)
 
 
 def set_securebits(bits: int) -> None:
     """Set the secure bits, all of them (PR_SET_SECUREBITS). Raises OSError (EPERM)."""
-    _prctl("set_securebits", _PR_SET_SECUREBITS, bits)
+    kernel.prctl(_PR_SET_SECUREBITS, bits)
 
 
 def set_no_new_privs() -> None:
     """Have no exec give privileges, for good (PR_SET_NO_NEW_PRIVS). Raises OSError."""
-    _prctl("set_no_new_privs", _PR_SET_NO_NEW_PRIVS, 1)
+    kernel.prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
 def clear_ambient() -> None:
