@@ -65,7 +65,7 @@ image: ## build the container image, pyinit
 .PHONY: container-test
 container-test: install image ## build the image and run the tests in real containers (any engine that answers as docker)
 	@scripts/how-to-tools
-	$(pytest) tests/container tests/daemons $(ARGS)
+	$(pytest) $(side_by_side) --maxprocesses 2 tests/container tests/daemons $(ARGS)
 
 .PHONY: test-all-pythons
 test-all-pythons: install ## unit and system tests with every further Python (3.11 or newer) on this machine

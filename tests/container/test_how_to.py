@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import kubernetes_validate  # type: ignore[import-untyped]
@@ -24,10 +25,9 @@ from container.conftest import is_required
 from container.engine import BUILD_LIMIT_S, LIMIT_S, ROOT, docker
 from pyinit import options
 from support import how_to, procs
+from support.turns import one_at_a_time
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from container.engine import Images
 
 FOLDER = ROOT / "docs" / "how-to"
@@ -193,13 +193,14 @@ def test_the_commands_of_a_page(images: Images, tmp_path: Path, name: str) -> No
         if is_required():
             pytest.fail(f"{why}; `make container-test` installs it", pytrace=False)
         pytest.skip(why)
-    reader = Reader(tmp_path, page)
-    try:
-        for step in page.steps:
-            if step.commands.needs not in missing:
-                reader.follow(step)
-    finally:
-        reader.clean()
+    with one_at_a_time(Path(__file__)):  # pages give their containers the same names
+        reader = Reader(tmp_path, page)
+        try:
+            for step in page.steps:
+                if step.commands.needs not in missing:
+                    reader.follow(step)
+        finally:
+            reader.clean()
 
 
 @pytest.mark.parametrize("version", KUBERNETES)

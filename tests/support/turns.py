@@ -32,3 +32,11 @@ class Turns:
             yield
         finally:
             fcntl.flock(self._room, fcntl.LOCK_UN)
+
+
+@contextlib.contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """Let one test runner after another do what this file is for: an image is built once, and is there for the next."""
+    with path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
