@@ -19,7 +19,8 @@ SEED := $(shell date +%s)
 python = .venv/bin/python
 pytest = $(python) -m pytest $(no_skips)
 # Most tests wait for most of their time; those that cannot have a neighbour say so (the marker `alone`).
-side_by_side = --numprocesses $(JOBS) --maxprocesses 4
+side_by_side = --numprocesses $(JOBS) --maxprocesses $(at_most)
+at_most = 4
 # TESTS_MUST_RUN=1 is set by .ci/run.
 no_skips = $(if $(filter 1,$(TESTS_MUST_RUN)),-p scripts.no_skips)
 shell_scripts = $(shell find .ci scripts docker tests -type f -exec awk \
@@ -63,9 +64,10 @@ image: ## build the container image, pyinit
 	docker build --network host --tag pyinit .
 
 .PHONY: container-test
+container-test: at_most = 2 # one engine does the work for all of them
 container-test: install image ## build the image and run the tests in real containers (any engine that answers as docker)
 	@scripts/how-to-tools
-	$(pytest) $(side_by_side) --maxprocesses 2 tests/container tests/daemons $(ARGS)
+	$(pytest) $(side_by_side) tests/container tests/daemons $(ARGS)
 
 .PHONY: test-all-pythons
 test-all-pythons: install ## unit and system tests with every further Python (3.11 or newer) on this machine
