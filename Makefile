@@ -8,14 +8,19 @@
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH PYTHONSAFEPATH PYTHONSTARTUP PYTHONWARNINGS PYTHONUTF8
 unexport VIRTUAL_ENV
 
-# ARGS goes to pytest, WAY (auto, container or namespace) to the demo, TREES and SEED to the soak, QUICK=1 to the benchmarks.
+# ARGS goes to pytest, JOBS is how many tests run side by side (one for each processor, at most 4; 0: one after another),
+# WAY (auto, container or namespace) to the demo, TREES and SEED to the soak, QUICK=1 to the benchmarks.
 ARGS =
+JOBS = logical
 WAY = auto
 TREES = 20000
 SEED := $(shell date +%s)
 
 python = .venv/bin/python
 pytest = $(python) -m pytest $(no_skips)
+# Most tests wait for most of their time; those that cannot have a neighbour say so (the marker `alone`).
+side_by_side = --numprocesses $(JOBS) --maxprocesses $(at_most)
+at_most = 4
 # TESTS_MUST_RUN=1 is set by .ci/run.
 no_skips = $(if $(filter 1,$(TESTS_MUST_RUN)),-p scripts.no_skips)
 shell_scripts = $(shell find .ci scripts docker tests -type f -exec awk \
@@ -32,8 +37,8 @@ demo: install ## show what pyinit does with a real self-daemonizing program (WAY
 
 .PHONY: test
 test: install test-tools ## set up, build the wheel, install it, run all tests that need no container engine
-	$(python) -m coverage run -m pytest $(no_skips) tests/unit $(ARGS)
-	$(pytest) tests --ignore=tests/unit --ignore=tests/container --ignore=tests/daemons $(ARGS)
+	$(pytest) $(side_by_side) --cov --cov-report= --cov-fail-under=0 tests/unit $(ARGS)
+	$(pytest) $(side_by_side) tests --ignore=tests/unit --ignore=tests/container --ignore=tests/daemons $(ARGS)
 	$(python) -m coverage report
 
 .PHONY: soak
@@ -59,13 +64,14 @@ image: ## build the container image, pyinit
 	docker build --network host --tag pyinit .
 
 .PHONY: container-test
+container-test: at_most = 2 # one engine does the work for all of them
 container-test: install image ## build the image and run the tests in real containers (any engine that answers as docker)
 	@scripts/how-to-tools
-	$(pytest) tests/container tests/daemons $(ARGS)
+	$(pytest) $(side_by_side) tests/container tests/daemons $(ARGS)
 
 .PHONY: test-all-pythons
 test-all-pythons: install ## unit and system tests with every further Python (3.11 or newer) on this machine
-	@scripts/test-all-pythons $(ARGS)
+	@scripts/test-all-pythons $(side_by_side) $(ARGS)
 
 .PHONY: setup
 setup: # called by the others

@@ -1,4 +1,4 @@
-"""Nothing that a test started outlives it, and no test waits for ever."""
+"""Nothing that a test started outlives it, no test waits for ever, and some run alone."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import contextlib
 import faulthandler
 import os
 import select
+import shutil
 import signal
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +19,14 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from support import procs
+from support.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TIMEOUT_S = 60
+FOLDER = pytest.StashKey[str]()
+TURNS = pytest.StashKey[Turns]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -34,11 +39,48 @@ def pytest_configure(config: pytest.Config) -> None:
     # How long an example takes says how busy the machine is, and nothing about pyinit.
     hypothesis.settings.register_profile("pyinit", parent=hypothesis.settings(), deadline=None)
     hypothesis.settings.load_profile("pyinit")
+    config.addinivalue_line("markers", "alone(why): where tests run side by side, none runs beside this one")
     procs.become_subreaper()
+    if folder := getattr(config, "workerinput", {}).get("turns"):
+        config.stash[TURNS] = Turns(Path(folder))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell each of the processes in which tests run side by side (pytest-xdist) where they take turns."""
+    stash = node.config.stash
+    if FOLDER not in stash:
+        stash[FOLDER] = tempfile.mkdtemp(prefix="pyinit-turns-")
+    node.workerinput["turns"] = stash[FOLDER]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove what the test run has made for itself."""
+    if FOLDER in config.stash:
+        shutil.rmtree(config.stash[FOLDER], ignore_errors=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put those that run alone at the end, so that the others wait for them only there."""
+    items.sort(key=is_alone)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
+    """Wait for the test's turn, where tests run side by side, and see to it that it ends."""
+    turns = item.config.stash.get(TURNS, None)
+    with turns.turn(alone=is_alone(item)) if turns else contextlib.nullcontext(), guarded(item):
+        return (yield)
+
+
+def is_alone(item: pytest.Item) -> bool:
+    """Say whether the test is to run alone."""
+    return item.get_closest_marker("alone") is not None
+
+
+@contextlib.contextmanager
+def guarded(item: pytest.Item) -> Iterator[None]:
     """Guard against a test that hangs: first an exception where it stands, later the end of the test run."""
     marker = item.get_closest_marker("timeout_s")
     seconds = marker.args[0] if marker else TIMEOUT_S
@@ -51,7 +93,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
     with contextlib.suppress(RuntimeError):  # no thread can be started: a test has filled the table of processes
         faulthandler.dump_traceback_later(seconds + 30, exit=True)
     try:
-        return (yield)
+        yield
     finally:
         faulthandler.cancel_dump_traceback_later()
         signal.setitimer(signal.ITIMER_REAL, 0)

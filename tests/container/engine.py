@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from support import schema
+from support.turns import one_at_a_time
 from support.waiting import Lines
 
 if TYPE_CHECKING:
@@ -71,9 +72,15 @@ class Images:
             if name != "pyinit":
                 self["pyinit"]
             # An installation in the build may need the network; a container of the tests never does.
-            docker("build", "--network", "host", "--tag", name, str(FOLDERS[name]), limit_s=BUILD_LIMIT_S)
+            build(name, FOLDERS[name])
             self._built.add(name)
         return name
+
+
+def build(name: str, folder: Path) -> None:
+    """Build an image from a folder's Dockerfile."""
+    with one_at_a_time(folder / "Dockerfile"):
+        docker("build", "--network", "host", "--tag", name, str(folder), limit_s=BUILD_LIMIT_S)
 
 
 class Container:

@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import kubernetes_validate  # type: ignore[import-untyped]
@@ -25,10 +26,9 @@ from container.conftest import is_required
 from container.engine import BUILD_LIMIT_S, LIMIT_S, ROOT, docker
 from pyinit import options
 from support import how_to, procs
+from support.turns import one_at_a_time
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from container.engine import Images
 
 FOLDER = ROOT / "docs" / "how-to"
@@ -234,13 +234,14 @@ def test_the_commands_of_a_page(images: Images, tmp_path: Path, name: str) -> No
     said = NOT_RUN in (FOLDER / f"{name}.md").read_text("utf-8")
     assert said == bool(needed & NOT_HERE), f"{name}.md says that its commands were not run, or has to"
     demand(missing - NOT_HERE)
-    reader = Reader(tmp_path, page)
-    try:
-        for step in page.steps:
-            if step.commands.needs not in missing:
-                reader.follow(step)
-    finally:
-        reader.clean()
+    with one_at_a_time(Path(__file__)):  # pages give their containers the same names
+        reader = Reader(tmp_path, page)
+        try:
+            for step in page.steps:
+                if step.commands.needs not in missing:
+                    reader.follow(step)
+        finally:
+            reader.clean()
 
 
 def test_the_compose_file_of_the_examples(images: Images, tmp_path: Path) -> None:
@@ -251,12 +252,13 @@ def test_the_compose_file_of_the_examples(images: Images, tmp_path: Path) -> Non
     files = {name: (example / name).read_text("utf-8") for name in ("compose.yaml", "nginx/Dockerfile")}
     files["nginx/unprivileged.conf"] = (example / "nginx" / "unprivileged.conf").read_text("utf-8")
     steps = how_to.page(COMPOSE_STEPS).steps
-    reader = Reader(tmp_path, how_to.Page(files, steps))
-    try:
-        for step in steps:
-            reader.follow(step)
-    finally:
-        reader.clean()
+    with one_at_a_time(Path(__file__)):
+        reader = Reader(tmp_path, how_to.Page(files, steps))
+        try:
+            for step in steps:
+                reader.follow(step)
+        finally:
+            reader.clean()
 
 
 @pytest.mark.parametrize("version", KUBERNETES)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from container.engine import BUILD_LIMIT_S, LIMIT_S, ROOT, docker, running
+from container.engine import LIMIT_S, ROOT, build, docker, running
 from support.waiting import Lines
 
 if TYPE_CHECKING:
@@ -36,8 +36,7 @@ AWAIT_RETURN = 'until [ ! -e "$0" ] && [ "$(cat "$1")" = "$2" ]; do sleep 0.02; 
 def image(images: Images) -> str:
     """Build the image with nginx and what asks it for pages."""
     images["pyinit-example-nginx"]
-    folder = ROOT / "tests" / "container" / "images" / "upgrade"
-    docker("build", "--network", "host", "--tag", IMAGE, str(folder), limit_s=BUILD_LIMIT_S)
+    build(IMAGE, ROOT / "tests" / "container" / "images" / "upgrade")
     return IMAGE
 
 

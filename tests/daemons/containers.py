@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from daemons import recipes
 from support import schema
+from support.turns import one_at_a_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -46,7 +47,8 @@ def docker(*arguments: str, timeout_s: float = 180) -> str:
 
 def build_product() -> None:
     """Build the image of the repository's own Dockerfile, from which /opt/pyinit is taken."""
-    docker("build", "--network", "host", "--tag", PRODUCT_IMAGE, str(REPOSITORY), timeout_s=900)
+    with one_at_a_time(REPOSITORY / "Dockerfile"):
+        docker("build", "--network", "host", "--tag", PRODUCT_IMAGE, str(REPOSITORY), timeout_s=900)
 
 
 def build_daemons(image: str) -> str:
@@ -59,7 +61,8 @@ def build_daemons(image: str) -> str:
         shutil.copy(recipes.HERE / "Dockerfile", context)
         (context / "prepare.sh").write_text(recipes.preparation_of(image, rows), encoding="utf-8")
         words = ("--network", "host", "--build-arg", f"PACKAGES={packages}", "--tag", tag, folder)
-        docker("build", *words, timeout_s=1800)
+        with one_at_a_time(recipes.HERE / "Dockerfile"):
+            docker("build", *words, timeout_s=1800)
     return tag
 
 
@@ -68,7 +71,8 @@ def add_product(daemons: str) -> str:
     tag = f"{daemons}-tried"
     recipe = recipes.HERE / "tried.Dockerfile"
     words = ("--build-arg", f"PRODUCT={PRODUCT_IMAGE}", "--build-arg", f"DAEMONS={daemons}", "--tag", tag)
-    docker("build", *words, "--file", str(recipe), str(recipe.parent), timeout_s=600)
+    with one_at_a_time(recipe):
+        docker("build", *words, "--file", str(recipe), str(recipe.parent), timeout_s=600)
     return tag
 
 

@@ -29,7 +29,7 @@ def in_containers(end: str) -> list[pytest.MarkDecorator]:
     """Return the marks of the trials of a kind: stop, crash, reload."""
     tried = [recipe for recipe in RECIPES if end in recipe.ci and (recipe.reload or end != "reload")]
     return [
-        pytest.mark.timeout_s(240),  # the first one builds the image
+        pytest.mark.timeout_s(450),  # the first one builds the image
         pytest.mark.parametrize("mode", trials.MODES),
         pytest.mark.parametrize("recipe", tried, ids=lambda recipe: recipe.name.replace(" ", "-")),
     ]

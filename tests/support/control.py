@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import jsonschema  # type: ignore[import-untyped]
+import jsonschema_rs
 
 from support import procs
 from support import run as runs
@@ -27,15 +27,13 @@ Answer = dict[str, Any]
 
 
 @functools.cache
-def validator() -> jsonschema.Draft202012Validator:
+def validator() -> jsonschema_rs.Draft202012Validator:
     """Return the validator of the answers, from the installed package."""
     spec = importlib.util.find_spec("pyinit")
     assert spec is not None
     assert spec.submodule_search_locations
     path = Path(spec.submodule_search_locations[0], "control", "control-v1.schema.json")
-    schema = json.loads(path.read_text())
-    jsonschema.Draft202012Validator.check_schema(schema)
-    return jsonschema.Draft202012Validator(schema)
+    return jsonschema_rs.Draft202012Validator(json.loads(path.read_text()))
 
 
 def parse(line: bytes | str) -> Answer:

@@ -164,6 +164,7 @@ while True:
     assert len(run.of("control.refused")) == 1
 
 
+@pytest.mark.alone("it measures hundredths of a second")
 def test_signals_are_not_late(pyinit: Start) -> None:
     """While status after status of a large tree is made, a signal is on its way within hundredths of a second.
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     Start = Callable[..., Run]
 
 pytestmark = [pytest.mark.invariant(2), pytest.mark.invariant(3)]
+# Two of these users are one to the kernel, and who forks without end leaves nothing of the processors to a neighbour.
+ALONE = pytest.mark.alone("it takes all the processes or all the processors that it can get, and has to end in time")
 
 # What the kernel may need to kill and a loaded test machine to notice, in seconds.
 SLACK_S = 2.5
@@ -118,6 +120,7 @@ def test_nobody_holds_out(pyinit: Start, command: list[str]) -> None:
     assert run.one(EXITED)["pyinit.totals.killed"] >= 1
 
 
+@ALONE
 @pytest.mark.modes(PID1, PLAIN_USER, PID1_USER)
 @pytest.mark.parametrize("width", [1, 8, 64])
 @pytest.mark.parametrize("kind", ["double", "sibling", "thread"])
@@ -130,6 +133,7 @@ def test_fork_chain(pyinit: Start, mode: str, kind: str, width: int) -> None:
     assert not run.out.all("over"), "a chain has ended by itself"
 
 
+@ALONE
 @pytest.mark.modes(PLAIN_USER)
 @pytest.mark.parametrize("_again", range(5))
 def test_treadmill_is_gone_in_under_a_second(pyinit: Start, _again: int) -> None:
@@ -143,6 +147,7 @@ def test_treadmill_is_gone_in_under_a_second(pyinit: Start, _again: int) -> None
     assert not run.out.all("over"), "a chain has ended by itself"
 
 
+@ALONE
 @pytest.mark.modes(PLAIN_USER)
 def test_treadmill_that_nothing_limits(pyinit: Start) -> None:
     """The same where there may be thousands of dead: who comes is found behind them, and all are gone soon."""
@@ -162,6 +167,7 @@ KEPT = {
 }
 
 
+@ALONE
 @pytest.mark.modes(PID1, PLAIN_USER, PID1_USER)
 @pytest.mark.parametrize("keeper", KEPT.values(), ids=KEPT)
 def test_fork_chain_that_somebody_keeps(pyinit: Start, mode: str, keeper: list[str]) -> None:
@@ -187,6 +193,7 @@ def test_nested_pid_namespace(pyinit: Start) -> None:
     assert in_time(run), run.seconds
 
 
+@ALONE
 @pytest.mark.modes(PID1, PLAIN_USER, PID1_USER)
 @pytest.mark.parametrize("heads", ["1", "3"])
 @pytest.mark.parametrize("after", ["stay", "die"])
@@ -201,6 +208,7 @@ def test_forks_while_dying(pyinit: Start, mode: str, after: str, heads: str) -> 
     assert after == "die" or run.status == KILLED
 
 
+@ALONE
 @pytest.mark.modes(PID1, PLAIN_USER, PID1_USER)
 @pytest.mark.parametrize("pause_ms", ["100", "25"])
 def test_limit_of_processes_is_reached(pyinit: Start, mode: str, pause_ms: str) -> None:
@@ -223,6 +231,7 @@ def crowd(pyinit: Start, *, obey: bool, log_options: Sequence[str]) -> Run:
     return run
 
 
+@ALONE
 @pytest.mark.modes(*ALL_MODES)
 @pytest.mark.timeout_s(150)
 def test_ten_thousand_processes_in_a_thousand_sessions(pyinit: Start) -> None:
@@ -231,6 +240,7 @@ def test_ten_thousand_processes_in_a_thousand_sessions(pyinit: Start) -> None:
     assert GRACE_S <= run.seconds < GRACE_S + 15, run.seconds
 
 
+@ALONE
 @pytest.mark.modes(PLAIN_USER, PID1)
 @pytest.mark.timeout_s(150)
 def test_ten_thousand_processes_that_obey(pyinit: Start) -> None:
@@ -240,6 +250,7 @@ def test_ten_thousand_processes_that_obey(pyinit: Start) -> None:
     assert not run.of(KILLING)
 
 
+@ALONE
 @pytest.mark.modes(SUBREAPER)
 @pytest.mark.invariant(1)
 @pytest.mark.timeout_s(150)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     Start = Callable[..., Run]
 
 pytestmark = [pytest.mark.invariant(2), pytest.mark.invariant(3)]
+ALONE = pytest.mark.alone("some take all the processes that the user may have, and have to end in time")
 
 # What the kernel may need to kill and a loaded test machine to notice, in seconds.
 SLACK_S = 2.5
@@ -202,6 +203,7 @@ HOSTILE = {
 }
 
 
+@ALONE
 @pytest.mark.modes(PLAIN_USER, PID1_USER)
 @pytest.mark.parametrize("command", HOSTILE.values(), ids=HOSTILE)
 @pytest.mark.parametrize("proc", ["hidepid", "no-proc"])
@@ -210,6 +212,7 @@ def test_proc_that_shows_little(pyinit: Start, proc: str, command: list[str]) ->
     check_stop(pyinit, proc, command)
 
 
+@ALONE
 @pytest.mark.modes(PID1_USER)
 @pytest.mark.parametrize("command", HOSTILE.values(), ids=HOSTILE)
 def test_proc_of_the_outer_namespace(pyinit: Start, command: list[str]) -> None:

@@ -58,6 +58,7 @@ def test_main_ends_well_and_nothing_is_left(pyinit: Start) -> None:
     assert run.seconds < 5
 
 
+@pytest.mark.alone("it measures half a second")
 def test_quiet_main_ends_at_once(pyinit: Start) -> None:
     """The end of main is an event, not something that a timer notices."""
     run = pyinit(program("until_eof"), "0")

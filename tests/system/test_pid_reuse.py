@@ -20,6 +20,7 @@ from support.programs import program
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.alone("numbers have to come round fast enough for the race that it is about")
 # So many processes may come and go at one time, beside those that stay.
 NUMBERS = 40
 # Since then a PID namespace has a pid_max of its own; before, the whole machine would be limited.

@@ -126,6 +126,7 @@ def test_usage_is_told(pyinit: Start) -> None:
     assert used["pyinit.usage.max_rss_bytes"] > 100_000
 
 
+@pytest.mark.timeout_s(240)  # 256 runs
 @pytest.mark.invariant(5)
 @pytest.mark.modes(PID1)
 def test_every_status_as_pid_1(pyinit: Start) -> None:
@@ -142,5 +143,5 @@ def test_every_status_as_pid_1(pyinit: Start) -> None:
         echo done
     """
     run = pyinit("/bin/sh", "-c", script, pyinit_command(), program("exit_with"))
-    assert run.finish() == 0
+    assert run.finish(timeout_s=200) == 0
     assert run.out.lines == ["done"]

@@ -246,6 +246,7 @@ def test_nothing_holds_out(pyinit: Start, command: list[str]) -> None:
     assert run.one(EXITED)["pyinit.totals.killed"] >= 1
 
 
+@pytest.mark.alone("it forks without end, and has to end in time")
 @pytest.mark.modes(PLAIN_USER, PID1_USER)
 @pytest.mark.parametrize(("width", "limit"), [(1, 400), (8, 400), (64, 400), (64, 1500)])
 @pytest.mark.invariant(2)
@@ -330,6 +331,7 @@ def test_leaders_group_is_signalled_although_the_leader_is_dead(pyinit: Start) -
     assert len(run.out.all("got 15 from")) == 1
 
 
+@pytest.mark.alone("it forks without end, and has to end in time")
 @pytest.mark.invariant(3)
 @pytest.mark.parametrize("load", ["storm"])
 def test_stop_in_a_storm_of_orphans(pyinit: Start, load: str) -> None:

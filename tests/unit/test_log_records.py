@@ -329,6 +329,7 @@ TEXTS = st.tuples(
 )
 
 
+@pytest.mark.timeout_s(240)  # megabytes of text, character by character
 @settings(max_examples=100, deadline=None)
 @given(name=TEXTS, other=TEXTS, args=st.lists(TEXTS, max_size=3))
 def test_free_text_in_any_encoding(name: tuple[str, int], other: tuple[str, int], args: list[tuple[str, int]]) -> None:

@@ -175,7 +175,10 @@ SHOWS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "argv", "text", "fd", "status"), SHOWS)
+# The texts have our PID in them: they would give a test another name in each process.
+@pytest.mark.parametrize(
+    ("name", "argv", "text", "fd", "status"), SHOWS, ids=[f"{name} {argv}" for name, argv, *_ in SHOWS]
+)
 def test_what_is_said(name: str, argv: list[str], text: str, fd: int, status: int) -> None:
     """The text is the program's to the letter, on its descriptor, with its status, at the first reason for one."""
     if text.endswith(TINI_USAGE):
