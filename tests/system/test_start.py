@@ -30,7 +30,7 @@ WAYS = {"launcher": (), "interpreter": ("--stop-on", "TERM,INT,QUIT")}
 ALL_SIGNALS = sorted(set(range(1, 65)) - {signal.SIGKILL, signal.SIGSTOP, 32, 33})
 
 
-@pytest.fixture(params=WAYS.values(), ids=WAYS)
+@pytest.fixture(params=WAYS.values(), ids=list(WAYS))
 def pyinit(pyinit: Start, request: pytest.FixtureRequest) -> Start:
     """Start pyinit in each of the two ways."""
 
