@@ -189,6 +189,11 @@ class Effects:
                 seen.append(view)
         self.take(events.Inspected(seen), now)
 
+    @property
+    def tells_reaps(self) -> bool:
+        """True when somebody is told of every process that is reaped."""
+        return self.tell_reaped is not None or self._log.wants("info" if self._log.reaps else "debug")
+
     def late(self) -> bool:
         """Say whether SIGKILL is due: then nothing else is begun, however much there is to look at."""
         due = self._machine.kill_at

@@ -20,69 +20,117 @@ HOLD_LIMIT_S = 5.0
 # And at most so many beside those that were there at first: without a limit on processes, chains that fork for ever
 # would fill the machine.
 HELD = 4096
+# So many of the numbers that were given out last are tried.
+SPAN = 512
 
 
 class FinalKill:
     """Kills who is there, and who comes in their place.
+
+    Who forks and ends to get away waits for his first turn most of his short life, with a number that has just been
+    given out. To try these numbers takes a millisecond, which may be all the time that we have before the others are at
+    it again; to look through a list of thousands of dead takes a hundred. So these come first, and again with each page
+    of the list. Who was forked at that very moment is in the process group of the one that is killed, and dies with it.
 
     A zombie that is not reaped keeps its PID and counts in every limit. Where a limit has been reached, each reap
     gives a survivor the place for one more fork, and nobody would ever be the last: a fork bomb at its limit takes such
     a place within microseconds. So nothing is reaped until everybody who was killed is dead and has brought nobody new.
 
     Attributes:
-        came: somebody new was there at the last call of `kill`: more may have come since.
+        came: the last call of `kill` has not come to an end: somebody new was there, or its time was over.
     """
 
-    def __init__(self, proc: Proc) -> None:
+    def __init__(self, proc: Proc, *, groups: bool = False) -> None:
+        """Begin with nobody killed.
+
+        `groups`: who descends from a child of ours is below us, for there was no child before orphans came to us.
+        """
         self._proc = proc
-        self._killed: set[int] = set()
-        self._denied: set[int] = set()
+        self._groups = groups
+        self._seen: set[int] = set()  # the children that have had SIGKILL, or were dead
+        self._struck: set[int] = set()  # the process groups that have had it in this call of `kill`
         self._dying: list[int] = []
+        self._denied: list[int] = []
         self._from_start = True
+        self._all_seen = False
         self._came_later = 0
         self._over = False
         self.came = False
         self._until = 0.0
         self._limit = 0.0
 
+    def anew(self) -> FinalKill:
+        """Return one for the next run: it does not know whom SIGKILL went to in this one."""
+        return FinalKill(self._proc, groups=self._groups)
+
     def kill(self) -> tuple[list[int], bool]:
         """Send SIGKILL to every child that has not had it, until a look finds no new one or 10 ms are over.
 
         Returns those that may not be signalled (EPERM), and whether anything has changed since the last call: somebody
-        came, or died. A process that forks and ends to get away lives for a tenth of a millisecond; a look and a kill
-        are quicker: only who has come since the last look is looked at, and the youngest, who may still live, is killed
-        first. Where they are not, because there is no list of children, a look is made when all are dead.
+        came, or died. Without a list of children a look is dear, and is made when all are dead.
         """
-        denied: list[int] = []
         if self._over and kernel.anyone_dead():
-            return denied, False
-        begun = time.monotonic()
-        changed = self._bury()
+            return [], False
+        begun = now = time.monotonic()
+        denied_before = len(self._denied)
+        changed = self._mourn()
         self.came = False
+        self._struck.clear()
         while self._proc.lists_children or not self._dying or begun >= self._until:
-            listed = self._proc.newcomers(from_start=self._from_start)
-            self._from_start = False
-            new = [pid for pid in reversed(listed) if pid not in self._killed]
-            if not new:
+            new = self._strike()
+            found, at_end = self._look()
+            new += found
+            self._came_later += new if self._all_seen else 0
+            self._all_seen = self._all_seen or at_end
+            changed = changed or new > 0
+            now = time.monotonic()
+            self.came = new > 0 or not at_end
+            if not self.came:
                 # Who lives below us hangs below a living child of ours, or has come to us when that child died. Where
                 # there is no list of children a look can miss who came while it was made.
                 self._over = self._proc.lists_children and not self._dying and not self._denied
                 break
-            self.came = changed = True
-            for pid in new:
-                (denied if kernel.send(pid, SIGKILL) == kernel.DENIED else self._dying).append(pid)
-            self._came_later += len(new) if self._killed else 0
-            self._killed.update(new)
-            self._denied.update(denied)
-            if time.monotonic() > begun + BURST_S:
+            if now > begun + BURST_S:
                 break
-        now = time.monotonic()
         self._limit = self._limit or now + HOLD_LIMIT_S
         if changed:
             self._until = min(now + HOLD_S, self._limit)
-        return denied, changed
+        return self._denied[denied_before:], changed
 
-    def _bury(self) -> bool:
+    def _strike(self) -> int:
+        """Kill who has got his number just now, the youngest first; return how many there were."""
+        last = self._proc.newest_pid()
+        struck = 0
+        for pid in range(last, max(1, last - SPAN), -1):
+            alive = None if pid in self._seen else kernel.lives(pid)
+            if alive is None:
+                continue  # no child of ours, which it may be when its parent has died
+            self._seen.add(pid)
+            if alive:
+                self._kill(pid)
+                struck += 1
+        return struck
+
+    def _look(self) -> tuple[int, bool]:
+        """Kill who is on the next page of the list; return how many of them were new, and whether that was its end."""
+        listed = self._proc.newcomers(from_start=self._from_start)
+        self._from_start = False
+        new = [pid for pid in listed if pid not in self._seen]
+        self._seen.update(new)
+        for pid in new:
+            if kernel.lives(pid):
+                self._kill(pid)
+        return len(new), not (listed and self._proc.lists_children)
+
+    def _kill(self, pid: int) -> None:
+        """Kill a child, and with it its process group where nobody but our descendants can be in that."""
+        (self._denied if kernel.send(pid, SIGKILL) == kernel.DENIED else self._dying).append(pid)
+        group = kernel.group_below(pid) if self._groups else 0
+        if group and group not in self._struck:
+            self._struck.add(group)
+            kernel.send_group(group, SIGKILL)
+
+    def _mourn(self) -> bool:
         """Take the dead off the dying, as far as the first that lives; say whether there were any."""
         before = len(self._dying)
         while self._dying and not kernel.is_alive(self._dying[-1]):
@@ -97,5 +145,5 @@ class FinalKill:
 
     def reaped(self, pid: int) -> None:
         """Forget a number: it may mean somebody else now."""
-        self._killed.discard(pid)
+        self._seen.discard(pid)
         self._from_start = True

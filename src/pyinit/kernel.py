@@ -9,7 +9,7 @@ from __future__ import annotations
 import _signal
 import posix
 
-from pyinit.core.model import DUMPED, EXITED, KERNEL, KILLED, End, Usage
+from pyinit.core.model import DUMPED, EXITED, KERNEL, KILLED, SIGKILL, End, Usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,10 +75,19 @@ def peek_at(pid: int) -> End | None:
     return seen[1] if seen else None
 
 
+def next_dead() -> int:
+    """Return the PID of a child that has ended and not been reaped, 0 when every child lives. Raises NoChildren."""
+    try:
+        seen = posix.waitid(posix.P_ALL, 0, _PEEK)
+    except ChildProcessError:
+        raise NoChildren from None
+    return 0 if seen is None else seen.si_pid
+
+
 def anyone_dead() -> bool:
     """Say whether any child has ended and not been reaped."""
     try:
-        return peek() is not None
+        return next_dead() != 0
     except NoChildren:
         return False
 
@@ -100,21 +109,35 @@ def _look(idtype: int, ident: int) -> tuple[int, End] | None:
     return seen.si_pid, End(DUMPED if seen.si_code == _CLD_DUMPED else KILLED, seen.si_status)
 
 
+def lives(pid: int) -> bool | None:
+    """Say whether a child of ours lives, or is a zombie; None when the PID is no child of ours."""
+    try:
+        return posix.waitid(posix.P_PID, pid, _PEEK) is None
+    except ChildProcessError:
+        return None
+
+
 def is_alive(pid: int) -> bool:
     """Say whether a PID is a child of ours that lives."""
-    try:
-        return _look(posix.P_PID, pid) is None
-    except NoChildren:
-        return False
+    return lives(pid) is True
 
 
 def is_child(pid: int) -> bool:
     """Say whether a PID is a child of ours that has not been reaped."""
+    return lives(pid) is not None
+
+
+def group_below(pid: int) -> int:
+    """Return the process group of a child, if nobody can be in it who does not descend from a child of ours; else 0.
+
+    Its number is that of its session too, and of a child that we have not reaped: then it is this child who has made
+    the session, and a session is left, but never joined (credentials(7)).
+    """
     try:
-        posix.waitid(posix.P_PID, pid, _PEEK)
-    except ChildProcessError:
-        return False
-    return True
+        group = posix.getpgid(pid)
+        return group if posix.getsid(pid) == group and is_child(group) else 0
+    except OSError:
+        return 0
 
 
 def exists(pid: int) -> bool:
@@ -173,6 +196,15 @@ def reap(pid: int) -> Usage | None:
     if done == 0:
         return None
     return Usage(used.ru_utime, used.ru_stime, used.ru_maxrss * _RSS_UNIT)
+
+
+def bury(pid: int) -> bool:
+    """Reap a zombie child of which nobody will be told (waitpid(2)); say whether it had died of SIGKILL."""
+    try:
+        _, status = posix.waitpid(pid, posix.WNOHANG)
+    except ChildProcessError:
+        return False
+    return posix.WIFSIGNALED(status) and posix.WTERMSIG(status) == SIGKILL
 
 
 def send(pid: int, signo: int) -> str:
@@ -235,6 +267,11 @@ def is_subreaper() -> bool:
 def set_pdeathsig(signo: int) -> None:
     """Have the kernel send this process a signal when its parent ends (PR_SET_PDEATHSIG, prctl(2)). Raises OSError."""
     prctl(_PR_SET_PDEATHSIG, signo)
+
+
+def signals_wait() -> bool:
+    """Say whether a signal other than SIGCHLD is pending (sigpending(2))."""
+    return not _signal.sigpending() <= {_signal.SIGCHLD}
 
 
 def take_pending(signals: Iterable[int]) -> None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _SIGCHLD = 17
 # So many ends are taken before signals and deadlines are looked at again.
 BATCH = 256
+# And of those whom nobody is told of so many.
+BURIED = 1024
 # A look for adopted children that decides nothing is made again at the earliest after this many times its own cost:
 # however many children live, the looking takes at most a twentieth of the time.
 LOOK_SHARE = 20
@@ -61,6 +63,8 @@ class Loop:
         self._sources = sources
         self._sources.add(signals_fd, self._signals_are_there)
         self._log_fd: int | None = None
+        self._broken_off = False
+        self._may_break_off = True
         self._more = True  # children may have ended or come before we listened
         self._look_at: float | None = None
         self._look_again = 0.0
@@ -155,36 +159,76 @@ class Loop:
         """Take the ends that are there, look who was adopted, and say that all is told."""
         if self._holds_the_dead():
             return
-        childless = False
-        for _ in range(BATCH):
-            if self._effects.late():
-                self._more = True
-                return
-            try:
-                seen = kernel.peek()
-            except kernel.NoChildren:
-                childless = True
-                break
-            if seen is None:
-                break
-            pid, end = seen
-            if pid in self._machine.roster.deciders and pid not in self._covered:
-                self._covered = self._dead_deciders()
-                self._look()
-            self.take(events.Ended(self._at_its_end(pid), end))
-            # The number may be a later child's as soon as this one has been reaped.
-            self._dead.discard(pid)
-            self._covered.discard(pid)
-            self._before.discard(pid)
-        else:
-            self._more = True
-        if not childless and not self._more and self._look_if_due() and self._dead_deciders():
+        self._broken_off = False
+        childless = self._ends()
+        if not (childless or self._more) and self._look_if_due() and self._dead_deciders():
             # What was found may be what it left behind: its end is taken before these count as settled.
             self._more = True
             return
+        if self._broken_off:
+            return
+        self._may_break_off = True
         if not self._proc.usable and not childless and not self._more:
             self._more = kernel.anyone_dead()  # a look without /proc can swallow a SIGCHLD
         self.take(events.Settled(childless=childless))
+
+    def _ends(self) -> bool:
+        """Take the ends that are there; say whether the kernel says that no child is left."""
+        try:
+            if self._machine.killing and not self._effects.tells_reaps and self._bury() == BURIED:
+                return False
+            for _ in range(BATCH):
+                seen = None if self._breaks_off() else kernel.peek()
+                if seen is None:
+                    return False
+                pid, end = seen
+                if pid in self._machine.roster.deciders and pid not in self._covered:
+                    covered = self._dead_deciders()
+                    self._look()
+                    if self._broken_off:
+                        return False
+                    self._covered = covered
+                self.take(events.Ended(self._at_its_end(pid), end))
+                self._forget(pid)
+        except kernel.NoChildren:
+            return True
+        self._more = True
+        return False
+
+    def _bury(self) -> int:
+        """Reap the dead whom nobody knows and of whom no record tells, as far as the first who is known; say how many.
+
+        After the final kill of fork chains there are tens of thousands of them. Raises NoChildren.
+        """
+        roster = self._machine.roster
+        count = killed = 0
+        try:
+            while count < BURIED and (pid := kernel.next_dead()) and pid not in roster:
+                killed += kernel.bury(pid)
+                count += 1
+                self._effects.final_kill.reaped(pid)
+                self._forget(pid)
+        finally:
+            if count:
+                self._more = True
+                self.take(events.Buried(count, killed))
+        return count
+
+    def _forget(self, pid: int) -> None:
+        """Forget a number: it may be a later child's as soon as this one has been reaped."""
+        self._dead.discard(pid)
+        self._covered.discard(pid)
+        self._before.discard(pid)
+
+    def _breaks_off(self) -> bool:
+        """Say whether something is more urgent than to look on at children: SIGKILL is due, or a signal waits.
+
+        However many signals come, all ends are taken and all children looked at between two of them that do this.
+        """
+        if not self._broken_off and (self._effects.late() or (self._may_break_off and kernel.signals_wait())):
+            self._more = self._broken_off = True
+            self._may_break_off = False
+        return self._broken_off
 
     def _holds_the_dead(self) -> bool:
         """In the final kill: kill who has come, and say whether the dead must keep their places still."""
@@ -234,15 +278,16 @@ class Loop:
         roster = self._machine.roster
         found = False
         for _ in range(LOOKS):
-            new = [pid for pid in self._proc.children() if pid not in roster and pid not in self._dead]
+            listed = self._proc.children(self._breaks_off)
+            new = [pid for pid in listed if pid not in roster and pid not in self._dead]
             if not new:
                 break
             for pid in new:
-                if self._effects.late():
-                    self._more = True
+                if self._breaks_off():
                     return found
-                process = self._proc.child(pid)
-                if not process.alive:
+                # To ask the kernel costs a fiftieth of a description, which a zombie gets at its end.
+                process = self._proc.child(pid) if kernel.is_alive(pid) else None
+                if process is None or not process.alive:
                     self._dead.add(pid)
                     continue
                 process.foreign = process.foreign or pid in self._before

@@ -23,6 +23,7 @@ _MAX_ARGS = 4096  # bytes of a command line that are kept
 _CLOCK_BOOTTIME = 7
 _PAGE: int = posix.sysconf("SC_PAGESIZE")
 _SEEK_SET = 0  # lseek(2)
+_LAST_PID = "/proc/sys/kernel/ns_last_pid"
 PID_MAX = 1 << 15  # the kernel's own choice (proc_sys_kernel(5), pid_max)
 
 # A bit of the core dump filter that no dump needs (core(5): "dump DAX shared mappings"). Children inherit the filter
@@ -114,14 +115,19 @@ class Proc:
 
     # -- our children -------------------------------------------------------------------------------------------
 
-    def children(self) -> list[int]:
-        """List our children, dead ones that are not reaped included. Exact: only we take entries off this list."""
+    def children(self, late: Callable[[], bool] | None = None) -> list[int]:
+        """List our children, dead ones that are not reaped included, until it is `late`.
+
+        Exact when it never was: only we take entries off this list, of which the kernel gives a page at a time.
+        """
         if self._children_fd >= 0:
             parts, at = [], 0
             try:
                 while part := posix.pread(self._children_fd, _CHUNK, at):
                     parts.append(part)
                     at += len(part)
+                    if late is not None and late():
+                        break
             except OSError:
                 self._children_fd = -1
                 return self.children()
@@ -132,7 +138,7 @@ class Proc:
         return self._probe()
 
     def newcomers(self, *, from_start: bool) -> list[int]:
-        """List the children that have come since this was last called, or `from_start` all of them.
+        """List the next of our children, or `from_start` the first: a page of them, none at the end.
 
         The kernel appends to the list, and only we take entries off it: as long as we reap nobody, who is new stands
         behind what has been read. To find him takes microseconds, however many dead stand before him. Without such a
@@ -140,15 +146,17 @@ class Proc:
         """
         if self._children_fd < 0:
             return self.children()
-        parts = []
         try:
             if from_start:
                 posix.lseek(self._children_fd, 0, _SEEK_SET)
-            while part := posix.read(self._children_fd, _CHUNK):
-                parts.append(part)
+            return [int(pid) for pid in posix.read(self._children_fd, _CHUNK).split()]
         except OSError:
             return self.children()
-        return [int(pid) for pid in b"".join(parts).split()]
+
+    def newest_pid(self) -> int:
+        """Return the number that was given out last in our PID namespace (proc_sys_kernel(5)), 0 if nobody says so."""
+        data = _read_once(_LAST_PID) if self.usable else None
+        return int(data) if data else 0
 
     def _probe(self) -> list[int]:
         """Find our children without /proc: ask the kernel for each PID up to the newest whether it is ours."""
@@ -292,7 +300,7 @@ class Proc:
         complete = True
         seen: set[int] = set()
         found: list[Process] = []
-        pids = self.children()
+        pids = self.children(late)
         while pids:
             below: list[int] = []
             for pid in pids:

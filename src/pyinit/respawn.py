@@ -5,7 +5,6 @@ from __future__ import annotations
 import posix
 
 from pyinit.core import actions, events
-from pyinit.finalkill import FinalKill
 from pyinit.kernel import ENOMEM
 from pyinit.pidfile import PidFile
 from pyinit.spawn import NOT_STARTED, SpawnError
@@ -46,7 +45,7 @@ class Respawner:
     def _close_run(self, action: actions.CloseRun, now: float) -> None:
         """Forget whom SIGKILL went to, and what the last run has said or left of itself."""
         del action, now
-        self._effects.final_kill = FinalKill(self._launch.proc)
+        self._effects.final_kill = self._effects.final_kill.anew()
         if self._serving is not None:
             self._serving.close_run()
         if self._control is not None:

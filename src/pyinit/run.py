@@ -12,6 +12,7 @@ from pyinit.core import events
 from pyinit.core.machine import Machine
 from pyinit.core.model import REST_STOP, RESTART_NO, Policy
 from pyinit.effects import Effects
+from pyinit.finalkill import FinalKill
 from pyinit.log import open_log
 from pyinit.loop import Loop
 from pyinit.sources import Sources
@@ -70,6 +71,7 @@ def run(launch: Launch) -> int:
     log = _open_log(launch)
     effects = Effects(machine, proc, log, launch.terminal)
     effects.oom = launch.oom
+    effects.final_kill = FinalKill(proc, groups=settings.subreaper and not launch.before)
     _warn_as_tini(launch, log)
     if settings.persona == "tini" and settings.log_reaps:
         from functools import partial

@@ -22,6 +22,8 @@ SIGCHLD = 17
 CALL_S = 20e-6
 CALLS = 20_000
 TICKS_PER_S = 100
+# So many entries a list of children has on a page.
+PAGE = 3
 # PIDs are 2 to this; when half of them are taken no more processes should be made.
 MOST_PIDS = 28
 
@@ -101,6 +103,7 @@ class Kernel:
         self.races: list[tuple[int, Callable[[], None]]] = []
         self.dead_children: list[Task] = []
         self.reaped: list[Task] = []
+        self.buried: list[Task] = []  # those of them of which nobody is told
         self.ever: list[Task] = []  # all that there have been
         self.to_all: list[int] = []  # the signals that went to everybody in the namespace
         self.stops: list[str] = []  # what pyinit has stopped: "self" or its "job"
@@ -234,6 +237,11 @@ class Kernel:
             close=self.handles.remove,
             exists=self.exists,
             is_child=self.is_child,
+            lives=self.lives,
+            next_dead=self.next_dead,
+            bury=self.bury,
+            signals_wait=self.signals_wait,
+            group_below=self.group_below,
             is_alive=self.is_alive,
             anyone_dead=self.anyone_dead,
             is_zombie=lambda pid: self.peek_at(pid) is not None,
@@ -278,16 +286,36 @@ class Kernel:
             raise NoChildren
         return next(((child.pid, child.end) for child in self.pyinit.children if child.end), None)
 
+    def next_dead(self) -> int:
+        """Do the same, and return the number alone."""
+        seen = self.peek()
+        return seen[0] if seen is not None else 0
+
     def anyone_dead(self) -> bool:
         """Say whether any child of pyinit is a zombie."""
         self.call()
         return any(not child.alive for child in self.pyinit.children)
 
-    def is_alive(self, pid: int) -> bool:
-        """Say whether this is a child of pyinit that lives."""
+    def lives(self, pid: int) -> bool | None:
+        """Say whether a child of pyinit lives; None when this is none."""
         self.call()
         task = self.table.get(pid)
-        return task is not None and task.parent is self.pyinit and task.end is None
+        return task.alive if task is not None and task.parent is self.pyinit else None
+
+    def is_alive(self, pid: int) -> bool:
+        """Say whether this is a child of pyinit that lives."""
+        return self.lives(pid) is True
+
+    def group_below(self, pid: int) -> int:
+        """Return the process group of a child of pyinit whose leader is one too, and has made its session."""
+        self.call()
+        task = self.table[pid]
+        return task.pgid if task.pgid == task.sid and self.is_child(task.sid) else 0
+
+    def signals_wait(self) -> bool:
+        """Say whether anything but SIGCHLD is pending."""
+        self.call()
+        return any(signo != SIGCHLD for signo, _, _ in self.signals)
 
     def peek_at(self, pid: int) -> End | None:
         """Do the same for one child."""
@@ -321,6 +349,12 @@ class Kernel:
         del self.table[pid]
         self.reaped.append(task)
         return Usage(0.0, 0.0, 0)
+
+    def bury(self, pid: int) -> bool:
+        """Collect a zombie of which nobody is told; say whether it had died of SIGKILL."""
+        self.reap(pid)
+        self.buried.append(self.reaped[-1])
+        return str(self.reaped[-1].end) == str(End(KILLED, SIGKILL))
 
     def send(self, pid: int, signo: int) -> str:
         """Do what kill(2) does; the target must be an unreaped child."""
@@ -384,18 +418,29 @@ class Proc:
         self.lists_children = True
         self._read = 0
 
-    def children(self) -> list[int]:
-        """List the children of pyinit, dead ones too."""
-        self._kernel.call()
-        return [task.pid for task in self._kernel.pyinit.children]
+    def children(self, late: Callable[[], bool] | None = None) -> list[int]:
+        """List the children of pyinit, dead ones too, a page of two at a time until it is `late`."""
+        listed: list[int] = []
+        while part := self._kernel.pyinit.children[len(listed) : len(listed) + PAGE]:
+            self._kernel.call()
+            listed += [task.pid for task in part]
+            if late is not None and late():
+                break
+        return listed
 
     def newcomers(self, *, from_start: bool) -> list[int]:
-        """List the children that have come since the last call, or all of them."""
+        """List the next children, or the first of them; none at the end."""
+        self._kernel.call()
         if from_start:
             self._read = 0
-        listed = self.children()
-        new, self._read = listed[self._read :], len(listed)
+        new = [task.pid for task in self._kernel.pyinit.children[self._read : self._read + PAGE]]
+        self._read += len(new)
         return new
+
+    def newest_pid(self) -> int:
+        """Return the number that was given out last."""
+        self._kernel.call()
+        return self._kernel.ever[-1].pid
 
     def describe(self, pid: int) -> Process | None:
         """Describe a process, a zombie too; None when it is gone or hidden."""

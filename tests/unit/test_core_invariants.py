@@ -84,6 +84,7 @@ POLICIES = st.builds(
     restart_delay_s=st.sampled_from([0.0, 0.5, 2.0]),
     restart_delay_max_s=st.sampled_from([2.0, 3.0]),
 )
+LEVELS = st.sampled_from(["debug", "info"])
 MESSAGES = st.sampled_from(
     [
         {"READY": "1"},
@@ -117,21 +118,24 @@ class Histories(RuleBasedStateMachine):
         before=st.sampled_from([0, 0, 0, 2]),
         daemons=st.integers(0, 3),
         batch=BATCHES,
+        level=LEVELS,
     )
-    def begin(self, policy: Policy, before: int, daemons: int, batch: int, *, exact: bool) -> None:
+    def begin(  # noqa: PLR0913  # all that a run can begin with
+        self, policy: Policy, before: int, daemons: int, batch: int, level: str, *, exact: bool
+    ) -> None:
         """Begin a run; most are of a main that starts daemons and exits 0."""
         self.held = 0
         self.polite = daemons % 2 == 0
-        self.run = Run(self.adapt(policy), exact=exact, before=before, batch=batch)
+        self.run = Run(self.adapt(policy), exact=exact, before=before, batch=batch, level=level)
         if daemons:
             self.launch(daemons, 0, stays=False)
 
     @precondition(lambda self: self.run.over)
-    @rule(policy=POLICIES, exact=st.booleans(), daemons=st.integers(0, 3), batch=BATCHES)
-    def begin_again(self, policy: Policy, daemons: int, batch: int, *, exact: bool) -> None:
+    @rule(policy=POLICIES, exact=st.booleans(), daemons=st.integers(0, 3), batch=BATCHES, level=LEVELS)
+    def begin_again(self, policy: Policy, daemons: int, batch: int, level: str, *, exact: bool) -> None:
         """Begin another run when the last has ended."""
         self.going.close()
-        self.begin(policy, 0, daemons, batch, exact=exact)
+        self.begin(policy, 0, daemons, batch, level, exact=exact)
 
     def adapt(self, policy: Policy) -> Policy:
         """Return the policy of the run that begins."""

@@ -105,6 +105,7 @@ def test_the_control_socket_is_served_again() -> None:
     serving: Any = SimpleNamespace(close_run=lambda: told.append("run closed"))
     control: Any = SimpleNamespace(go_on=lambda: told.append("control goes on"))
     launch: Any = SimpleNamespace(proc=SimpleNamespace(lists_children=True))
-    calls = Respawner(launch, SimpleNamespace(), serving, control, lambda _event: None).calls  # type: ignore[arg-type]
+    effects: Any = SimpleNamespace(final_kill=FinalKill(launch.proc))
+    calls = Respawner(launch, effects, serving, control, lambda _event: None).calls
     calls[CloseRun](CloseRun(), 0.0)
     assert told == ["run closed", "control goes on"]

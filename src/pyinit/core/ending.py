@@ -154,6 +154,11 @@ class Ending:
         if self._kill is not None:
             self.killed += end.kind == KILLED and end.value == SIGKILL
 
+    def buried(self, killed: int, now: float) -> None:
+        """Note that many have been reaped, and how many of them had died of SIGKILL."""
+        self.dying(now)
+        self.killed += killed
+
     def main_ended(self, now: float) -> list[Action]:
         """Signal main's group and what main leaves. Main is a zombie: its number stands for its group."""
         stop = self._signalling

@@ -92,6 +92,18 @@ class Dying:
     __slots__ = ()
 
 
+class Buried:
+    """Zombies that nobody knew have been reaped in the final kill without a record of each: so many, and so many of
+    them had died of SIGKILL.
+    """
+
+    __slots__ = ("count", "killed")
+
+    def __init__(self, count: int, killed: int) -> None:
+        self.count = count
+        self.killed = killed
+
+
 class View:
     """One process as `Inspect` saw it: the signals that it ignores (bit N-1 for signal N), and its children."""
 

@@ -83,6 +83,7 @@ class Machine:
             events.Settled: self._on_settled,
             events.TimeUp: self._on_time_up,
             events.Dying: self._on_dying,
+            events.Buried: self._on_buried,
             events.Inspected: self._on_inspected,
             events.Walked: self._on_walked,
             events.Undeliverable: self._on_undeliverable,
@@ -250,6 +251,12 @@ class Machine:
     def _on_dying(self, event: events.Dying, now: float) -> list[Action]:
         del event
         self._ending.dying(now)
+        return []
+
+    def _on_buried(self, event: events.Buried, now: float) -> list[Action]:
+        self.adopted += event.count
+        self.reaped += event.count
+        self._ending.buried(event.killed, now)
         return []
 
     def _on_inspected(self, event: events.Inspected, now: float) -> list[Action]:
