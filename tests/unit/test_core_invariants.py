@@ -120,9 +120,7 @@ class Histories(RuleBasedStateMachine):
         batch=BATCHES,
         level=LEVELS,
     )
-    def begin(  # noqa: PLR0913  # all that a run can begin with
-        self, policy: Policy, before: int, daemons: int, batch: int, level: str, *, exact: bool
-    ) -> None:
+    def begin(self, policy: Policy, before: int, daemons: int, batch: int, level: str, *, exact: bool) -> None:
         """Begin a run; most are of a main that starts daemons and exits 0."""
         self.held = 0
         self.polite = daemons % 2 == 0

@@ -6,6 +6,7 @@ import pytest
 
 from pyinit.core.commands import Commands
 from pyinit.core.ending import Ending
+from pyinit.core.events import Buried
 from pyinit.core.machine import KILLING
 from pyinit.core.model import Policy
 from pyinit.core.roster import Roster
@@ -353,3 +354,14 @@ def test_nothing_is_due_before_a_stop() -> None:
     ending = Ending(policy, roster, Service(policy, roster), Commands(roster))
     assert (ending.begun, ending.killing, ending.deadline) == (False, False, None)
     assert ending.tick(EPOCH_S) == ([], False)
+
+
+def test_dead_of_whom_no_record_tells() -> None:
+    """Who was buried in the final kill counts as adopted and reaped, and the kernel is seen to be getting on."""
+    history = History(Policy(grace_s=1.0))
+    history.tell("started", "signal TERM")
+    history.now = 1.0
+    history.tell("time-up")
+    assert history.machine.handle(Buried(7, 5), EPOCH_S + 1.5) == []
+    assert history.machine.totals == {"reaped": 7, "adopted": 7, "forwarded": 0, "killed": 5}
+    assert history.machine.deadline == pytest.approx(EPOCH_S + 2.5)

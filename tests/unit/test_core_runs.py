@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyinit.core.machine import HOLDING
-from pyinit.core.model import EXITED, KILLED, SIGCONT, SIGKILL, SIGQUIT, SIGTERM, End, Policy
+from pyinit.core.model import EXITED, KILLED, SIGCONT, SIGHUP, SIGKILL, SIGQUIT, SIGTERM, End, Policy
 from unit.core_kernel import SIGCHLD
 from unit.core_run import Run
 
@@ -166,3 +166,40 @@ def test_look_for_who_has_been_seen(run: Run) -> None:
     assert orphan.identity in run.log.named("process.adopted")
     run.loop.look_for([run.main.pid, orphan.pid])
     assert run.loop._timeout() != 0
+
+
+def test_stop_request_comes_before_the_dead(run: Run) -> None:
+    """However many dead there are to tell of, a stop request that comes is taken before the next one of them."""
+    kernel = run.kernel
+    parent = kernel.fork(run.main)
+    for _ in range(6):
+        kernel.exit(kernel.fork(parent), GOOD)
+    kernel.exit(parent, GOOD)
+    kernel.wait(run.main)
+    kernel.races.append((12, lambda: kernel.signals.append((SIGTERM, 0, 0))))
+    run.settle()
+    names = [name for name, _, _ in run.log.records]
+    assert 0 < names[: names.index("stop.begun")].count("process.reaped") < 6
+    assert names.count("process.reaped") == 6
+
+
+def test_signals_do_not_keep_from_ends(run: Run) -> None:
+    """Signals that come all the time break off what is looked at, but not twice in a row: all ends are told."""
+    kernel = run.kernel
+    left = 40
+
+    def again() -> None:
+        nonlocal left
+        left -= 1
+        kernel.signals.append((SIGHUP, 0, 0))
+        if left:
+            kernel.races.append((2, again))
+
+    for _ in range(3):
+        child = kernel.fork(run.main)
+        kernel.exit(kernel.fork(child), GOOD)
+        kernel.exit(child, GOOD)
+    kernel.wait(run.main)
+    kernel.races.append((2, again))
+    run.settle()
+    assert len(run.log.of("process.reaped")) == 3

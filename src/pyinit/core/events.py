@@ -93,9 +93,7 @@ class Dying:
 
 
 class Buried:
-    """Zombies that nobody knew have been reaped in the final kill without a record of each: so many, and so many of
-    them had died of SIGKILL.
-    """
+    """In the final kill so many zombies that nobody knew were reaped, of which no record tells: `killed` by SIGKILL."""
 
     __slots__ = ("count", "killed")
 
@@ -254,6 +252,7 @@ if TYPE_CHECKING:
         | Walked
         | Undeliverable
         | Dying
+        | Buried
         | Claimed
         | Located
         | Notified

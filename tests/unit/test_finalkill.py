@@ -1,0 +1,188 @@
+"""Whom the final kill of a subreaper reaches, in which order, on a simulated kernel (see core_kernel.py)."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pyinit import finalkill
+from pyinit.core.model import EXITED, SIGKILL, End
+from pyinit.finalkill import FinalKill
+from unit.core_kernel import PAGE, Kernel, Proc, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+GOOD = End(EXITED, 0)
+
+
+class Place:
+    """A simulated kernel, and the final kill in it."""
+
+    def __init__(self, *, groups: bool = True) -> None:
+        self.kernel = Kernel(pid1=False, ended=lambda _task, _came: None)
+        self.proc = Proc(self.kernel)
+        self.final_kill = FinalKill(self.proc, groups=groups)  # type: ignore[arg-type]  # a stand-in
+
+    def child(self, *, dead: bool = False) -> Task:
+        """Make a child of pyinit."""
+        task = self.kernel.fork(self.kernel.pyinit)
+        if dead:
+            self.kernel.exit(task, GOOD)
+        return task
+
+    def link(self) -> tuple[Task, Task]:
+        """Make a link of a chain in the session of its dead parent, and its child, which waits for its first turn.
+
+        The link has been killed and does not get the turn in which it would die.
+        """
+        leader = self.child()
+        self.kernel.lead_session(leader)
+        link = self.kernel.fork(leader)
+        self.kernel.exit(leader, GOOD)
+        link.stuck = True
+        return link, self.kernel.fork(link)
+
+
+@pytest.fixture
+def make(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Place]:
+    """Give what makes a place."""
+
+    def made(*, groups: bool = True) -> Place:
+        place = Place(groups=groups)
+        monkeypatch.setattr(finalkill, "kernel", place.kernel.door())
+        monkeypatch.setattr(finalkill, "time", SimpleNamespace(monotonic=lambda: place.kernel.now))
+        return place
+
+    return made
+
+
+def test_newest_numbers_come_first(make: Callable[..., Place], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who got his number last is killed before the list of children is looked at, however many dead are on it."""
+    place = make()
+    for _ in range(3 * PAGE):
+        place.child(dead=True)
+    newest = place.child()
+    tried: list[list[int]] = []
+    listed = place.proc.newcomers
+
+    def newcomers(*, from_start: bool) -> list[int]:
+        tried.append(list(newest.tried))
+        return listed(from_start=from_start)
+
+    monkeypatch.setattr(place.proc, "newcomers", newcomers)
+    place.final_kill.kill()
+    assert tried[0] == [SIGKILL]
+
+
+def test_who_comes_while_the_list_is_read(make: Callable[..., Place], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is forked while a page of the list is looked at is killed before the next one is."""
+    place = make()
+    monkeypatch.setattr(finalkill, "SPAN", 3)
+    for _ in range(3 * PAGE):
+        place.child(dead=True)
+    came: list[Task] = []
+    tried: list[list[int]] = []
+    listed = place.proc.newcomers
+
+    def newcomers(*, from_start: bool) -> list[int]:
+        if came:
+            tried.append(list(came[0].tried))
+        else:
+            came.append(place.child())
+        return listed(from_start=from_start)
+
+    monkeypatch.setattr(place.proc, "newcomers", newcomers)
+    place.final_kill.kill()
+    assert tried[0] == [SIGKILL]
+
+
+@pytest.mark.parametrize("last", [0, 2])
+def test_old_numbers_are_on_the_list(make: Callable[..., Place], monkeypatch: pytest.MonkeyPatch, last: int) -> None:
+    """Who has an old number is found on the list, and so is everybody where the kernel names no number."""
+    place = make()
+    old = place.child()
+    for _ in range(2 * PAGE):
+        place.child(dead=True)
+    young = place.child()
+    monkeypatch.setattr(place.proc, "newest_pid", lambda: last)
+    denied, changed = place.final_kill.kill()
+    assert (denied, changed) == ([], True)
+    assert old.tried == young.tried == [SIGKILL]
+    assert not place.final_kill.came
+
+
+def test_list_is_read_on_from_call_to_call(make: Callable[..., Place], monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the time of a call is over the next one goes on behind it; the dead are held until the end is seen."""
+    place = make()
+    for _ in range(3 * PAGE):
+        place.child(dead=True)
+    monkeypatch.setattr(finalkill, "BURST_S", 0.0)
+    monkeypatch.setattr(finalkill, "SPAN", 0)
+    calls = 0
+    while not calls or place.final_kill.came:
+        place.final_kill.kill()
+        calls += 1
+        assert place.final_kill.holds_the_dead == place.final_kill.came
+    assert calls == 3 + 1
+
+
+def test_forked_at_that_moment(make: Callable[..., Place]) -> None:
+    """The child of a link that has not had its turn to die is none of ours yet, and dies with the link's group."""
+    place = make()
+    link, hidden = place.link()
+    place.final_kill.kill()
+    assert link.tried == [SIGKILL, SIGKILL]
+    assert not hidden.alive
+
+
+def test_group_gets_it_once_in_a_call(make: Callable[..., Place]) -> None:
+    """However many of a group are killed, the group is killed once: in a large one that would be the square of it."""
+    place = make()
+    leader = place.child()
+    place.kernel.lead_session(leader)
+    links = [place.kernel.fork(leader) for _ in range(4)]
+    for link in links:
+        link.stuck = True
+    place.kernel.exit(leader, GOOD)
+    place.final_kill.kill()
+    assert [len(link.tried) for link in links] == [2, 2, 2, 2]
+
+
+@pytest.mark.invariant(4)
+def test_group_that_others_could_be_in(make: Callable[..., Place]) -> None:
+    """Where a child was there before orphans came to us, who has got away from it may be somebody else's now."""
+    place = make(groups=False)
+    link, hidden = place.link()
+    place.final_kill.kill()
+    assert link.tried == [SIGKILL]
+    assert not hidden.tried
+
+
+@pytest.mark.invariant(4)
+def test_group_of_a_leader_that_was_reaped(make: Callable[..., Place]) -> None:
+    """Who has led a group is not known any more once he has been reaped: nobody is signalled by that number."""
+    place = make()
+    link, hidden = place.link()
+    place.kernel.bury(link.pgid)
+    place.final_kill.kill()
+    assert link.tried == [SIGKILL]
+    assert not hidden.tried
+
+
+@pytest.mark.invariant(4)
+def test_group_in_the_session_of_a_stranger(make: Callable[..., Place]) -> None:
+    """Into a group of a session that is not its leader's own, others of that session may have come."""
+    place = make()
+    leader = place.child()
+    place.kernel.lead_group(leader)
+    beside = place.kernel.fork(None)
+    leader.sid = beside.pid
+    link = place.kernel.fork(leader)
+    beside.pgid = leader.pid
+    place.kernel.exit(leader, GOOD)
+    place.final_kill.kill()
+    assert link.tried == [SIGKILL]
+    assert not beside.tried
