@@ -45,7 +45,7 @@ class Effects:
         self.identity: dict[str, object] = {}
         self.status: int | None = None
         self.tell_reaped: Callable[[int], str] | None = None
-        self.final_kill = FinalKill(proc)
+        self.final_kill = FinalKill(proc, list)
         self.oom: OomKills | None = None
         self._todo: deque[Action] = deque()
         self._answers: list[Action] = []

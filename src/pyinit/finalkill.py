@@ -9,6 +9,8 @@ from pyinit.core.model import SIGKILL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from pyinit.procfs import Proc
 
 # Looks are made in a row for so long before signals and deadlines are looked at (seconds).
@@ -21,7 +23,7 @@ HOLD_LIMIT_S = 5.0
 # would fill the machine.
 HELD = 4096
 # So many of the numbers that were given out last are tried.
-SPAN = 512
+SPAN = 1024
 
 
 class FinalKill:
@@ -31,6 +33,7 @@ class FinalKill:
     given out. To try these numbers takes a millisecond, which may be all the time that we have before the others are at
     it again; to look through a list of thousands of dead takes a hundred. So these come first, and again with each page
     of the list. Who was forked at that very moment is in the process group of the one that is killed, and dies with it.
+    Where all numbers are taken, who lives can have any of them: the control group, if there is one, names the living.
 
     A zombie that is not reaped keeps its PID and counts in every limit. Where a limit has been reached, each reap
     gives a survivor the place for one more fork, and nobody would ever be the last: a fork bomb at its limit takes such
@@ -40,12 +43,14 @@ class FinalKill:
         came: the last call of `kill` has not come to an end: somebody new was there, or its time was over.
     """
 
-    def __init__(self, proc: Proc, *, groups: bool = False) -> None:
+    def __init__(self, proc: Proc, living: Callable[[], list[int]], *, groups: bool = False) -> None:
         """Begin with nobody killed.
 
-        `groups`: who descends from a child of ours is below us, for there was no child before orphans came to us.
+        `living` lists the living processes of our control group, or nobody; `groups`: who descends from a child of ours
+        is below us, for there was no child before orphans came to us.
         """
         self._proc = proc
+        self._living = living
         self._groups = groups
         self._seen: set[int] = set()  # the children that have had SIGKILL, or were dead
         self._struck: set[int] = set()  # the process groups that have had it in this call of `kill`
@@ -61,7 +66,7 @@ class FinalKill:
 
     def anew(self) -> FinalKill:
         """Return one for the next run: it does not know whom SIGKILL went to in this one."""
-        return FinalKill(self._proc, groups=self._groups)
+        return FinalKill(self._proc, self._living, groups=self._groups)
 
     def kill(self) -> tuple[list[int], bool]:
         """Send SIGKILL to every child that has not had it, until a look finds no new one or 10 ms are over.
@@ -76,8 +81,10 @@ class FinalKill:
         changed = self._mourn()
         self.came = False
         self._struck.clear()
+        named = self._living()
         while self._proc.lists_children or not self._dying or begun >= self._until:
-            new = self._strike()
+            new = self._strike(self._proc.newest_pids(SPAN)) + self._strike(named)
+            named = []
             found, at_end = self._look()
             new += found
             self._came_later += new if self._all_seen else 0
@@ -97,11 +104,10 @@ class FinalKill:
             self._until = min(now + HOLD_S, self._limit)
         return self._denied[denied_before:], changed
 
-    def _strike(self) -> int:
-        """Kill who has got his number just now, the youngest first; return how many there were."""
-        last = self._proc.newest_pid()
+    def _strike(self, numbers: Iterable[int]) -> int:
+        """Kill those of our children who have such numbers; return how many there were."""
         struck = 0
-        for pid in range(last, max(1, last - SPAN), -1):
+        for pid in numbers:
             alive = None if pid in self._seen else kernel.lives(pid)
             if alive is None:
                 continue  # no child of ours, which it may be when its parent has died

@@ -15,7 +15,7 @@ from pyinit.core.model import Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 _RDONLY = posix.O_RDONLY | posix.O_CLOEXEC
 _CHUNK = 1 << 16
@@ -23,7 +23,8 @@ _MAX_ARGS = 4096  # bytes of a command line that are kept
 _CLOCK_BOOTTIME = 7
 _PAGE: int = posix.sysconf("SC_PAGESIZE")
 _SEEK_SET = 0  # lseek(2)
-_LAST_PID = "/proc/sys/kernel/ns_last_pid"
+_SYSCTL = "/proc/sys/kernel/"
+_RESERVED = 300  # not given out a second time
 PID_MAX = 1 << 15  # the kernel's own choice (proc_sys_kernel(5), pid_max)
 
 # A bit of the core dump filter that no dump needs (core(5): "dump DAX shared mappings"). Children inherit the filter
@@ -153,10 +154,17 @@ class Proc:
         except OSError:
             return self.children()
 
-    def newest_pid(self) -> int:
-        """Return the number that was given out last in our PID namespace (proc_sys_kernel(5)), 0 if nobody says so."""
-        data = _read_once(_LAST_PID) if self.usable else None
-        return int(data) if data else 0
+    def newest_pids(self, count: int) -> Iterable[int]:
+        """List so many numbers of our PID namespace, that which was given out last first; none if nobody says which.
+
+        The kernel gives them out upwards, and from 300 on again when it has come to the end (proc_sys_kernel(5)).
+        """
+        last, end = (_read_once(_SYSCTL + name) if self.usable else None for name in ("ns_last_pid", "pid_max"))
+        if not last or not end:
+            return []
+        newest, lowest = int(last), _RESERVED if int(last) > _RESERVED else 1
+        below = range(newest, max(lowest, newest - count), -1)
+        return [*below, *range(int(end) - 1, int(end) - 1 - (count - len(below)), -1)] if lowest > 1 else below
 
     def _probe(self) -> list[int]:
         """Find our children without /proc: ask the kernel for each PID up to the newest whether it is ours."""

@@ -8,6 +8,7 @@ import resource  # noqa: F401  # wait4 imports it when it is first called, and t
 import time
 
 from pyinit import __version__, kernel
+from pyinit.cgroup import ControlGroup
 from pyinit.core import events
 from pyinit.core.machine import Machine
 from pyinit.core.model import REST_STOP, RESTART_NO, Policy
@@ -71,7 +72,7 @@ def run(launch: Launch) -> int:
     log = _open_log(launch)
     effects = Effects(machine, proc, log, launch.terminal)
     effects.oom = launch.oom
-    effects.final_kill = FinalKill(proc, groups=settings.subreaper and not launch.before)
+    effects.final_kill = FinalKill(proc, ControlGroup().living, groups=settings.subreaper and not launch.before)
     _warn_as_tini(launch, log)
     if settings.persona == "tini" and settings.log_reaps:
         from functools import partial

@@ -15,7 +15,7 @@ from pyinit.core.model import EXITED, KILLED, SIGCONT, SIGKILL, End, Process, Us
 from pyinit.kernel import DENIED, EAGAIN, EPERM, GONE, SENT, NoChildren
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 SIGCHLD = 17
 # So long a system call takes (seconds), and so many there may be in one go before the shell is taken to be spinning.
@@ -437,10 +437,11 @@ class Proc:
         self._read += len(new)
         return new
 
-    def newest_pid(self) -> int:
-        """Return the number that was given out last."""
+    def newest_pids(self, count: int) -> Iterable[int]:
+        """List the numbers that were given out last."""
         self._kernel.call()
-        return self._kernel.ever[-1].pid
+        newest = self._kernel.ever[-1].pid
+        return range(newest, max(1, newest - count), -1)
 
     def describe(self, pid: int) -> Process | None:
         """Describe a process, a zombie too; None when it is gone or hidden."""

@@ -136,7 +136,7 @@ class Run:
         self.terminal = Terminal()
         self.machine = Machine(policy) if policy.restart == RESTART_NO else Lives(policy)
         self.effects = effects.Effects(self.machine, proc, self.log, self.terminal)  # type: ignore[arg-type]  # stand-ins
-        self.effects.final_kill = finalkill.FinalKill(proc, groups=not before)  # type: ignore[arg-type]
+        self.effects.final_kill = finalkill.FinalKill(proc, self._group, groups=not before)  # type: ignore[arg-type]
         watched = sources.Sources()
         self.loop = loop.Loop(
             3,
@@ -234,6 +234,11 @@ class Run:
     def over(self) -> bool:
         """True when the shell has left."""
         return self.effects.status is not None
+
+    def _group(self) -> list[int]:
+        """List what the control group names: strangers too."""
+        self.kernel.call()
+        return [task.pid for task in self.kernel.table.values() if task.alive and not task.hidden]
 
     def _monotonic(self) -> float:
         return self.kernel.now

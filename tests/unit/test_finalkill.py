@@ -24,7 +24,8 @@ class Place:
     def __init__(self, *, groups: bool = True) -> None:
         self.kernel = Kernel(pid1=False, ended=lambda _task, _came: None)
         self.proc = Proc(self.kernel)
-        self.final_kill = FinalKill(self.proc, groups=groups)  # type: ignore[arg-type]  # a stand-in
+        self.named: list[int] = []  # by the control group
+        self.final_kill = FinalKill(self.proc, lambda: self.named, groups=groups)  # type: ignore[arg-type]  # a stand-in
 
     def child(self, *, dead: bool = False) -> Task:
         """Make a child of pyinit."""
@@ -99,19 +100,47 @@ def test_who_comes_while_the_list_is_read(make: Callable[..., Place], monkeypatc
     assert tried[0] == [SIGKILL]
 
 
-@pytest.mark.parametrize("last", [0, 2])
-def test_old_numbers_are_on_the_list(make: Callable[..., Place], monkeypatch: pytest.MonkeyPatch, last: int) -> None:
+@pytest.mark.parametrize("newest", [[], [PAGE, PAGE - 1]])
+def test_old_numbers_are_on_the_list(
+    make: Callable[..., Place], monkeypatch: pytest.MonkeyPatch, newest: list[int]
+) -> None:
     """Who has an old number is found on the list, and so is everybody where the kernel names no number."""
     place = make()
     old = place.child()
     for _ in range(2 * PAGE):
         place.child(dead=True)
     young = place.child()
-    monkeypatch.setattr(place.proc, "newest_pid", lambda: last)
+    monkeypatch.setattr(place.proc, "newest_pids", lambda _count: newest)
     denied, changed = place.final_kill.kill()
     assert (denied, changed) == ([], True)
     assert old.tried == young.tried == [SIGKILL]
     assert not place.final_kill.came
+
+
+@pytest.mark.invariant(4)
+def test_control_group_names_the_living(make: Callable[..., Place], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of those whom the control group names, our children are killed before the list is looked at, and nobody else."""
+    place = make()
+    old = place.child()
+    stranger = place.kernel.fork(None)
+    deeper = place.kernel.fork(old)
+    old.stuck = True
+    for _ in range(3 * PAGE):
+        place.child(dead=True)
+    place.named = [place.kernel.pyinit.pid, stranger.pid, deeper.pid, old.pid]
+    monkeypatch.setattr(finalkill, "SPAN", 0)
+    tried: list[list[int]] = []
+    listed = place.proc.newcomers
+
+    def newcomers(*, from_start: bool) -> list[int]:
+        tried.append(list(old.tried))
+        return listed(from_start=from_start)
+
+    monkeypatch.setattr(place.proc, "newcomers", newcomers)
+    place.final_kill.kill()
+    assert tried[0] == [SIGKILL]
+    assert not stranger.tried
+    assert not deeper.tried
 
 
 def test_list_is_read_on_from_call_to_call(make: Callable[..., Place], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,58 @@
+"""Asks the control group who lives in it: of thousands of children that are dead it names none (cgroups(7))."""
+
+from __future__ import annotations
+
+import posix
+
+_MOUNT = "/sys/fs/cgroup"
+_CHUNK = 1 << 16
+
+
+class ControlGroup:
+    """The control group that we are in, as far as it can be read here: nothing may depend on it."""
+
+    def __init__(self) -> None:
+        self._path: str | None = None
+
+    def living(self) -> list[int]:
+        """List the living processes of our control group, ourselves too; none where it does not show them.
+
+        They are numbers of our PID namespace, and anybody's: strangers may be in the same group.
+        """
+        if self._path is None:
+            self._path = next((path for path in _candidates() if posix.getpid() in _numbers(path)), "")
+        return _numbers(self._path) if self._path else []
+
+
+def _candidates() -> list[str]:
+    """List where our processes may be named: at our own path (/proc/self/cgroup), or at the root of the mount.
+
+    In a container the path may be the one outside, and the mount may show our group as its root.
+    """
+    found = []
+    for line in _read("/proc/self/cgroup").decode("utf-8", "surrogateescape").splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        mounts = [f"{_MOUNT}/{controllers}"] if controllers else [_MOUNT, f"{_MOUNT}/unified"]
+        found += [f"{mount}{at}/cgroup.procs" for mount in mounts for at in (path.rstrip("/"), "")]
+    return found
+
+
+def _numbers(path: str) -> list[int]:
+    return [int(number) for number in _read(path).split()]
+
+
+def _read(path: str) -> bytes:
+    try:
+        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        return b""
+    parts = []
+    try:
+        while part := posix.read(fd, _CHUNK):
+            parts.append(part)
+    except OSError:
+        pass  # the group is gone (ENODEV), or of a kind whose processes cannot be listed (EOPNOTSUPP)
+    finally:
+        posix.close(fd)
+    return b"".join(parts)
