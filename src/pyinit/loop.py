@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pyinit.core.lives import Lives
     from pyinit.core.machine import Machine
-    from pyinit.core.model import Process
+    from pyinit.core.model import End, Process
     from pyinit.effects import Effects
     from pyinit.log import Log
     from pyinit.procfs import Proc
@@ -29,6 +29,13 @@ BATCH = 256
 LOOK_SHARE = 20
 # So often a look is repeated when it finds somebody new.
 LOOKS = 8
+# While everybody is being stopped, so many who come at once are signalled before anybody looks at one of them.
+CROWD = 64
+# Who of them is still there is looked at when nobody has ended for so long, and after so long anyway (seconds).
+CALM_S = 0.02
+CROWD_S = 0.5
+# Whether SIGKILL is due is asked before each of so many ends.
+ENDS = 32
 # After an error that nobody foresaw: when to try again (seconds).
 RETRY_S = 0.1
 # While stopping orphans may come without a signal: look this often (seconds).
@@ -64,6 +71,10 @@ class Loop:
         self._more = True  # children may have ended or come before we listened
         self._look_at: float | None = None
         self._look_again = 0.0
+        self._listing_s = 0.0  # what the last look has spent on listing
+        self._calm_at = 0.0
+        self._crowd_until = 0.0
+        self._passed: list[int] = []  # children that were reaped, and have not been told yet
         self._dead: set[int] = set()  # children that were seen to be zombies, and have not been told yet
         self._covered: set[int] = set()  # deciders that were dead when the last look was made
 
@@ -91,12 +102,16 @@ class Loop:
         if any(pid not in self._machine.roster and pid not in self._dead for pid in pids):
             self.look_soon()
 
+    @property
+    def _stopping(self) -> bool:
+        return self._machine.phase in {STOPPING, KILLING}
+
     def _step(self) -> None:
-        stopping = self._machine.phase in {STOPPING, KILLING}
+        stopping = self._stopping
         self._sources.wait(self._timeout())
         self._take_signals()
         self._sources.serve()
-        if not stopping and self._machine.phase in {STOPPING, KILLING}:
+        if not stopping and self._stopping:
             self._more = True  # a stop has begun: look who is there
         now = time.monotonic()
         if self._look_at is not None and now >= self._look_at:
@@ -109,8 +124,8 @@ class Loop:
         deadline = self._machine.deadline
         if deadline is not None and time.monotonic() >= deadline:
             self.take(events.TimeUp())
-        if self._machine.phase in {STOPPING, KILLING} and self._look_at is None:
-            self._look_at = time.monotonic() + STOPPING_LOOK_S
+        if self._stopping and self._look_at is None:
+            self._look_at = time.monotonic() + (CALM_S if self._machine.unseen else STOPPING_LOOK_S)
         self._watch_log()
 
     def _signals_are_there(self) -> None:
@@ -155,36 +170,59 @@ class Loop:
         """Take the ends that are there, look who was adopted, and say that all is told."""
         if self._holds_the_dead():
             return
-        childless = False
-        for _ in range(BATCH):
-            if self._effects.late():
-                self._more = True
-                return
-            try:
-                seen = kernel.peek()
-            except kernel.NoChildren:
-                childless = True
-                break
-            if seen is None:
-                break
-            pid, end = seen
-            if pid in self._machine.roster.deciders and pid not in self._covered:
-                self._covered = self._dead_deciders()
-                self._look()
-            self.take(events.Ended(self._at_its_end(pid), end))
-            # The number may be a later child's as soon as this one has been reaped.
-            self._dead.discard(pid)
-            self._covered.discard(pid)
-            self._before.discard(pid)
-        else:
-            self._more = True
-        if not childless and not self._more and self._look_if_due() and self._dead_deciders():
+        childless = self._take_ends()
+        self._tell_passed()
+        if childless is None:
+            return
+        if not childless and not self._more and self._look_if_due() and kernel.anyone_dead():
             # What was found may be what it left behind: its end is taken before these count as settled.
             self._more = True
             return
         if not self._proc.usable and not childless and not self._more:
             self._more = kernel.anyone_dead()  # a look without /proc can swallow a SIGCHLD
         self.take(events.Settled(childless=childless))
+
+    def _take_ends(self) -> bool | None:
+        """Take the ends that are there, some hundreds at most; say whether no child is left, None: SIGKILL is due."""
+        machine, tells_reaps = self._machine, self._effects.tells_reaps
+        looked = False
+        for turn in range(BATCH):
+            if not turn % ENDS and self._effects.late():
+                self._more = True
+                return None
+            try:
+                seen = kernel.peek()
+            except kernel.NoChildren:
+                return True
+            if seen is None:
+                break
+            pid, end = seen
+            if not tells_reaps and machine.passes(pid, end):
+                kernel.bury(pid)
+                self._passed.append(pid)
+            else:
+                self._tell_passed()
+                if machine.leaves_heirs(pid) and pid not in self._covered:
+                    # Where one of them has ended others may have. To ask of each takes a while: not for one alone.
+                    self._covered |= self._dead_deciders() if looked else {pid}
+                    looked = True
+                    self._look()
+                self.take(events.Ended(self._at_its_end(pid, end, tells_reaps=tells_reaps), end))
+                self._covered.discard(pid)
+            # The number may be a later child's as soon as this one has been reaped.
+            self._dead.discard(pid)
+            self._before.discard(pid)
+        else:
+            self._more = True
+        if turn:
+            self._calm_at = time.monotonic() + CALM_S
+        return False
+
+    def _tell_passed(self) -> None:
+        """Tell of those that have been reaped without a look at who they were."""
+        if self._passed:
+            passed, self._passed = self._passed, []
+            self.take(events.Passed(passed))
 
     def _holds_the_dead(self) -> bool:
         """In the final kill: kill who has come, and say whether the dead must keep their places still."""
@@ -194,9 +232,12 @@ class Loop:
         self._more = self._more or (final_kill.holds_the_dead and final_kill.came)
         return final_kill.holds_the_dead
 
-    def _at_its_end(self, pid: int) -> Process:
+    def _at_its_end(self, pid: int, end: End, *, tells_reaps: bool) -> Process:
         """Describe a zombie: /proc still has its last name, its group and its session."""
-        known = self._machine.roster.get(pid)
+        roster = self._machine.roster
+        known = roster.get(pid)
+        if known is not None and not (tells_reaps or roster.decides(pid)) and (end.good or self._stopping):
+            return known  # nobody will hear of it
         last = self._proc.describe(pid)
         if last is None:
             return known or self._proc.child(pid)
@@ -221,7 +262,8 @@ class Loop:
             return False
         found = self._look()
         done = time.monotonic()
-        self._look_again = done + (done - now) * LOOK_SHARE
+        # While stopping, who comes is to be signalled: only what a look costs that finds nobody counts.
+        self._look_again = done + (self._listing_s if self._stopping else done - now) * LOOK_SHARE
         return found
 
     def _look(self) -> bool:
@@ -231,10 +273,10 @@ class Loop:
         who forks faster than we look is not to keep us from a deadline. The dead are told at their end, and only
         noted here.
         """
-        roster = self._machine.roster
         found = False
+        self._listing_s = 0.0
         for _ in range(LOOKS):
-            new = [pid for pid in self._proc.children() if pid not in roster and pid not in self._dead]
+            new = self._newcomers()
             if not new:
                 break
             for pid in new:
@@ -249,3 +291,26 @@ class Loop:
                 self.take(events.Adopted(process))
                 found = True
         return found
+
+    def _newcomers(self) -> list[int]:
+        """List the children that the core does not know, and that are to be looked at.
+
+        While stopping, a crowd has its signal first. Who is in it is left alone for a while: most are about to end.
+        """
+        begun = time.monotonic()
+        known, dead = self._machine.roster.pids, self._dead
+        new = [pid for pid in self._proc.children() if pid not in known and pid not in dead]
+        now = time.monotonic()
+        self._listing_s += now - begun
+        if not self._stopping:
+            return new
+        unseen = self._machine.unseen
+        if len(new) - len(unseen) > CROWD:
+            if not unseen:
+                self._crowd_until = now + CROWD_S
+            self.take(events.Came([(pid, kernel.process_group(pid)) for pid in new if pid not in unseen]))
+            unseen = self._machine.unseen
+            self._calm_at = time.monotonic() + CALM_S
+        if now >= min(self._calm_at, self._crowd_until):
+            return new
+        return [pid for pid in new if pid not in unseen]

@@ -61,6 +61,7 @@ class Log:
         self.records: list[tuple[str, dict[str, object], str | None]] = []
         self.dropped = 0
         self.first = 0
+        self.tells_reaps = True
         self._heard = heard
 
     def report(self, event: str, facts: dict[str, object], severity: str | None = None) -> None:

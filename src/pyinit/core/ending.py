@@ -10,6 +10,8 @@ from pyinit.core.stopping import NAMED, Kill, Stop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence, Set
+
     from pyinit.core import events
     from pyinit.core.actions import Action
     from pyinit.core.commands import Commands
@@ -138,6 +140,20 @@ class Ending:
         """Signal a process that came while stopping."""
         return self._signalling.adopted(process) if self._signalling is not None else []
 
+    @property
+    def unseen(self) -> Set[int]:
+        """The PIDs of children that have had the signal, and that nobody has looked at yet."""
+        return self._signalling.unseen if self._signalling is not None else frozenset()
+
+    def came(self, children: Sequence[tuple[int, int]]) -> list[Action]:
+        """Signal a crowd that came while stopping."""
+        return self._signalling.came(children) if self._signalling is not None else []
+
+    def passed(self, pids: Iterable[int]) -> None:
+        """Forget children of whom nothing but the number was known: they have ended."""
+        if self._stop is not None:
+            self._stop.unseen.difference_update(pids)
+
     def dying(self, now: float) -> None:
         """Note that the kill is getting on."""
         if self._kill is not None:
@@ -146,6 +162,7 @@ class Ending:
     def ended(self, process: Process, end: End, now: float) -> None:
         """Note that a process has ended."""
         self.dying(now)
+        self.passed((process.pid,))
         if not process.start_ticks:
             # Nothing but its number was known of it, which may be somebody else's from now on.
             self._undeliverable.discard(process.identity)

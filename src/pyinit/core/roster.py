@@ -6,7 +6,7 @@ from pyinit.core.model import ADOPTED, COMMAND, FOREIGN, MAIN, SUCCESSOR
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, KeysView
 
     from pyinit.core.model import End, Process
 
@@ -121,6 +121,21 @@ class Roster:
             yield self.main.pid
         yield from self._successors
         yield from self._commands
+
+    def decides(self, pid: int) -> bool:
+        """Say whether this is one of the deciders."""
+        if pid in self._successors or pid in self._commands:
+            return True
+        return self.main is not None and self.main.pid == pid and self.main_end is None
+
+    def succeeds(self, pid: int) -> bool:
+        """Say whether this is one of the successors."""
+        return pid in self._successors
+
+    @property
+    def pids(self) -> KeysView[int]:
+        """The PIDs of the roots that have not ended."""
+        return self._roots.keys()
 
     def __contains__(self, pid: int) -> bool:
         return pid in self._roots

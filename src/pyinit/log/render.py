@@ -80,7 +80,8 @@ class Renderer:
         except Exception as error:  # noqa: BLE001  (not there, no descriptor or memory left: PID 1 keeps its log)
             self.problem = f"{type(error).__name__}: {error}"
             bound_logger, make_renderer = WithoutStructlog, make_without_structlog
-        chain: list[Processor] = [Stamp()]
+        self._stamp = Stamp()
+        chain: list[Processor] = [self._stamp]
         if console:
             # The name of the first parameter changed over the years, its place did not: the width of the sentence.
             chain += [for_people, make_renderer(0, colours)]
@@ -91,6 +92,11 @@ class Renderer:
         # Bound once: what differs between two records goes in with each call. structlog documents this method for
         # wrappers; the public ones would look up a method of an output logger by name, and we have no output logger.
         self._process = bound_logger(None, chain, _CONTEXT)._process_event  # noqa: SLF001
+
+    @property
+    def now(self) -> bytes:
+        """The time as a record of now shows it."""
+        return self._stamp.now().encode()
 
     def render(self, record: dict[str, Any]) -> bytes:
         """Return the line of a record (`severity`, `message`, `event.name` and its own keys).
@@ -131,7 +137,10 @@ def _line(process: Factory, record: dict[str, Any]) -> bytes:
 
 
 class Stamp:
-    """Adds the time: RFC 3339, UTC, microseconds. structlog's own TimeStamper takes five times as long."""
+    """Adds the time, unless it is there: RFC 3339, UTC, microseconds. structlog's TimeStamper takes five times as long.
+
+    One is there where a form is made (pyinit.log.forms).
+    """
 
     __slots__ = ("_second", "_text")
 
@@ -141,13 +150,18 @@ class Stamp:
 
     def __call__(self, _: object, __: str, event_dict: EventDict) -> EventDict:
         """See structlog's documentation of processors."""
+        if event_dict["timestamp"] is None:
+            event_dict["timestamp"] = self.now()
+        return event_dict
+
+    def now(self) -> str:
+        """Return the time."""
         micros = time_ns() // 1000
         second = micros // 1_000_000
         if second != self._second:
             self._text = seconds_text(second)
             self._second = second
-        event_dict["timestamp"] = f"{self._text}.{micros - second * 1_000_000:06d}Z"
-        return event_dict
+        return f"{self._text}.{micros - second * 1_000_000:06d}Z"
 
 
 def to_ecs(_: object, __: str, event_dict: EventDict) -> EventDict:
