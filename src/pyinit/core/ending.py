@@ -24,6 +24,8 @@ class Ending:
     """Stops what is left, and kills it when the grace is over.
 
     Attributes:
+        begun: True from the stop request on.
+        killing: True when the grace is over.
         killed: how many have died of SIGKILL since then.
     """
 
@@ -35,17 +37,8 @@ class Ending:
         self._stop: Stop | None = None
         self._kill: Kill | None = None
         self._undeliverable: set[tuple[int, int]] = set()
+        self.begun = self.killing = False
         self.killed = 0
-
-    @property
-    def begun(self) -> bool:
-        """True from the stop request on."""
-        return self._stop is not None
-
-    @property
-    def killing(self) -> bool:
-        """True when the grace is over."""
-        return self._kill is not None
 
     @property
     def signalled(self) -> bool:
@@ -89,6 +82,7 @@ class Ending:
         service = self._service.process
         asked_signo = asked.signo if isinstance(asked, Signalled) else 0
         self._service.rest()
+        self.begun = True
         self._stop = Stop(
             self._roster,
             schedule,
@@ -161,13 +155,13 @@ class Ending:
 
     def ended(self, process: Process, end: End, now: float) -> None:
         """Note that a process has ended."""
-        self.dying(now)
-        self.passed((process.pid,))
         if not process.start_ticks:
             # Nothing but its number was known of it, which may be somebody else's from now on.
             self._undeliverable.discard(process.identity)
-            if self._stop is not None:
-                self._stop.forget(process)
+        if self._stop is None:
+            return
+        self.dying(now)
+        self._stop.forget(process)
         if self._kill is not None:
             self.killed += end.kind == KILLED and end.value == SIGKILL
 
@@ -242,6 +236,7 @@ class Ending:
 
     def _begin_kill(self, now: float) -> list[Action]:
         left = self._roster.alive
+        self.killing = True
         self._kill = Kill(now, pid1=self._policy.pid1)
         facts: dict[str, object] = {
             "processes": left[:NAMED],

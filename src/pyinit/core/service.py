@@ -189,7 +189,7 @@ class Service:
             return []
         self._read_at = None
         actions = self._refuse(claim)
-        if self._held and self._roster.successors:
+        if self._held and self._roster.succeeded:
             actions += self.handed_over(now)
         return actions
 

@@ -209,8 +209,10 @@ class Stop:
         return [SignalUnseen(pids, self.signo)]
 
     def forget(self, process: Process) -> None:
-        """Forget that a process has had the signal: it has ended."""
-        self._signalled.discard(process.identity)
+        """Forget what is known by its number alone of a process: it has ended."""
+        self.unseen.discard(process.pid)
+        if not process.start_ticks:
+            self._signalled.discard(process.identity)
 
     def inspected(self, views: Iterable[View]) -> list[Action]:
         """Hand the signal on to the children of those that ignore it, and give these the other one if there is one."""

@@ -66,7 +66,8 @@ class Forms:
             self._ticks, self._created = ticks, self._look.creation_time(ticks).encode()
         if usage is None:
             return form % (stamp, pid, pid, pgid, sid, self._created)
-        user_s, system_s = round(usage.user_s, 6), round(usage.system_s, 6)
+        user_s, system_s = usage.user_s, usage.system_s
+        user_s, system_s = user_s and round(user_s, 6), system_s and round(system_s, 6)
         return form % (stamp, pid, pid, pgid, sid, self._created, user_s, system_s, usage.max_rss_bytes)
 
     def _new(self, key: Hashable, facts: Facts, severity: str) -> bytes | None:
