@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posix
 import time
-from collections import deque
+from _collections import deque  # what the module around it adds is made in Python, and not small
 
 from pyinit import claims, kernel
 from pyinit.core import actions, events

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from _collections import deque  # what the module around it adds is made in Python, and not small
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

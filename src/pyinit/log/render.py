@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json.encoder
 import posix
-import sys
 from time import time_ns
-from types import ModuleType
 
 from pyinit.log import records
 from pyinit.log.cut import cut
+from pyinit.log.loading import load_structlog
 from pyinit.log.parts import seconds_text
 
 TYPE_CHECKING = False
@@ -28,16 +26,8 @@ LINE_MAX = 4096
 # How many bytes each text of a record may take when the record does not fit: tried one after the other.
 _BUDGETS = (4096, 2048, 1536, 1024, 512, 256, 128, 64)
 
-# What structlog imports from the standard library for parts that none of our records goes through. asyncio alone is
-# 8 MB of memory and 15 ms (structlog before 23.1 imports it in a module that every record needs).
-_LATER = ("asyncio", "inspect", "logging", "threading", "traceback", "datetime")
-
 # The order of the keys that every record begins with, and the version of the schema.
 _CONTEXT = dict.fromkeys(records.COMMON) | {"pyinit.schema": records.SCHEMA}
-
-# What json.encoder.JSONEncoder hands to its accelerator: no check for cycles, repr for strangers, ASCII, no indent, the
-# separators, and then: keys unsorted, none skipped, NaN allowed.
-_ENCODER = (None, repr, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, True)
 
 # The names of the Elastic Common Schema; what is not here keeps its name. This is the only place that knows them.
 ECS_VERSION = "8.11.0"
@@ -194,52 +184,24 @@ def make_encoder() -> Callable[..., str]:
     ASCII, because a raw C1 control character in the name of a process steers some terminals.
     """
     try:
-        # The accelerator that JSONEncoder.encode makes for each call; here it is made once.
-        chunks = json.encoder.c_make_encoder(*_ENCODER)  # type: ignore[attr-defined]
+        # The accelerator that JSONEncoder.encode makes for each call; here it is made once. The package around it has a
+        # decoder, which loads regular expressions. No check for cycles, repr for strangers, ASCII, no indent, the
+        # separators, and then: keys unsorted, none skipped, NaN allowed.
+        from _json import encode_basestring_ascii
+        from _json import make_encoder as accelerator
+
+        chunks = accelerator(None, repr, encode_basestring_ascii, None, ":", ",", False, False, True)
         if "".join(chunks({"a": ["\x7f", 1, 0.5, True, None]}, 0)) == '{"a":["\\u007f",1,0.5,true,null]}':
             return lambda record, **_: "".join(chunks(record, 0))
     except Exception:  # noqa: BLE001, S110  (no accelerator, or another one; nothing but speed is lost)
         pass
+    import json.encoder
+
     encode = json.encoder.JSONEncoder(separators=(",", ":"), default=repr, check_circular=False).encode
     return lambda record, **_: encode(record)
 
 
-# -- structlog -------------------------------------------------------------------------------------------------------
-
-
-def load_structlog(*, console: bool) -> tuple[Factory, Factory]:
-    """Return structlog's BoundLoggerBase and its ConsoleRenderer or JSONRenderer.
-
-    `import structlog` loads all of structlog and, among much else, asyncio: 35 to 50 ms and 10 MB. So only the modules
-    that a record goes through are imported; where that fails, because a version of structlog is made otherwise, all.
-
-    Raises:
-        ImportError: structlog is not installed.
-
-    """
-    if "structlog" not in sys.modules:
-        try:
-            with _OnlyParts():
-                return _import_parts(console=console)
-        except Exception:  # noqa: BLE001, S110  (whatever it is, the documented way is still to be tried)
-            pass
-    import structlog
-    import structlog.dev
-    import structlog.processors
-
-    return structlog.BoundLoggerBase, structlog.dev.ConsoleRenderer if console else structlog.processors.JSONRenderer
-
-
-def _import_parts(*, console: bool) -> tuple[Factory, Factory]:
-    from structlog._base import BoundLoggerBase
-
-    if console:
-        from structlog.dev import ConsoleRenderer
-
-        return BoundLoggerBase, ConsoleRenderer
-    from structlog.processors import JSONRenderer
-
-    return BoundLoggerBase, JSONRenderer
+# -- without structlog ----------------------------------------------------------------------------------------------
 
 
 class WithoutStructlog:
@@ -262,59 +224,6 @@ def make_without_structlog(*_: object, serializer: Callable[..., str] | None = N
     if serializer is None:
         return lambda _, method, event_dict: f"{event_dict['timestamp']} [{method}] {event_dict['event']}"
     return lambda _, __, event_dict: serializer(event_dict)
-
-
-class _OnlyParts:
-    """While this is open, `from structlog.x import y` loads the module x and no more than it needs.
-
-    `structlog` itself is a bare module that only knows where its parts are, and the modules of _LATER are stand-ins
-    that become the real thing when somebody looks something up in them. Afterwards sys.modules is as it was: whoever
-    imports structlog then gets all of it.
-    """
-
-    def __enter__(self) -> None:
-        spec = None
-        for finder in sys.meta_path:
-            spec = finder.find_spec("structlog", None)
-            if spec is not None:
-                break
-        if spec is None or spec.submodule_search_locations is None:
-            raise ModuleNotFoundError(name="structlog")
-        bare = ModuleType("structlog")
-        bare.__path__ = spec.submodule_search_locations
-        self._set = {name: _Later(name) for name in _LATER if name not in sys.modules}
-        tracebacks = ModuleType("structlog.tracebacks")
-        # The renderer of tracebacks, which costs 5 ms (dataclasses, inspect) and prints local variables: not for us.
-        tracebacks.ExceptionDictTransformer = _NoTracebacks  # type: ignore[attr-defined]
-        sys.modules.update(self._set)
-        sys.modules["structlog"] = bare
-        sys.modules["structlog.tracebacks"] = tracebacks
-
-    def __exit__(self, *_: object) -> None:
-        for name in [name for name in sys.modules if name.partition(".")[0] == "structlog"]:
-            del sys.modules[name]
-        for name, stand_in in self._set.items():
-            if sys.modules.get(name) is stand_in:
-                del sys.modules[name]
-
-
-class _Later(ModuleType):
-    """Stands in for a module of the standard library until something is looked up in it."""
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  (whatever the module has)
-        own = self.__name__
-        if name.startswith("__"):
-            raise AttributeError(name)
-        if sys.modules.get(own) is self:
-            del sys.modules[own]
-        return getattr(__import__(own), name)
-
-
-class _NoTracebacks:
-    """Stands in for structlog's ExceptionDictTransformer."""
-
-    def __init__(self, *_: object, **__: object) -> None:
-        pass
 
 
 # -- terminals -------------------------------------------------------------------------------------------------------

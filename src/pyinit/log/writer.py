@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import posix
 import select
-from collections import deque
+from _collections import deque  # what the module around it adds is made in Python, and not small
 from errno import EAGAIN, EDQUOT, EFBIG, EINTR, EIO, EMSGSIZE, ENOSPC, ENOTTY, EPIPE
 from time import monotonic
 
