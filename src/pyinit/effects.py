@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posix
 import time
-from _collections import deque  # what the module around it adds is made in Python, and not small
 
 from pyinit import claims, kernel
 from pyinit.core import actions, events
@@ -13,6 +12,7 @@ from pyinit.finalkill import FinalKill
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pyinit.oom import OomKills
     from pyinit.procfs import Proc
     from pyinit.terminal import Terminal
+else:
+    from _collections import deque  # what the module around it adds is made in Python, and not small
 
 
 class Effects:
@@ -208,9 +210,7 @@ class Effects:
         del now
         process, end = action.process, action.end
         pid = process.pid
-        oom_killed = (
-            end.kind == KILLED and end.value == SIGKILL and not self._machine.killing and self._died_of_oom()
-        )
+        oom_killed = end.kind == KILLED and end.value == SIGKILL and not self._machine.killing and self._died_of_oom()
         if action.severity is None and not self._log.tells_reaps:
             kernel.bury(pid)
         else:

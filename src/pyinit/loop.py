@@ -38,6 +38,8 @@ CROWD_S = 0.5
 ENDS = 32
 # After an error that nobody foresaw: when to try again (seconds).
 RETRY_S = 0.1
+# In a storm the log is written once in so long, if no batch fills up before (seconds): a write wakes its reader, too.
+WRITE_S = 0.001
 # While stopping orphans may come without a signal: look this often (seconds).
 STOPPING_LOOK_S = 0.1
 
@@ -68,6 +70,8 @@ class Loop:
         self._sources = sources
         self._sources.add(signals_fd, self._signals_are_there)
         self._log_fd: int | None = None
+        self._write_again = 0.0
+        self._write_at: float | None = None
         self._more = True  # children may have ended or come before we listened
         self._look_at: float | None = None
         self._look_again = 0.0
@@ -142,11 +146,19 @@ class Loop:
         """Seconds until something is due; -1 when only an event can bring something new."""
         if self._more:
             return 0
-        due = [moment for moment in (self._machine.deadline, self._look_at) if moment is not None]
+        moments = (self._machine.deadline, self._look_at, self._write_at)
+        due = [moment for moment in moments if moment is not None]
         return max(0.0, min(due) - time.monotonic()) if due else -1
 
     def _watch_log(self) -> None:
-        """Watch the log's descriptor while records wait for its reader, and only then."""
+        """Write what there is, and watch the log's descriptor while records wait for its reader, and only then."""
+        self._write_at = None
+        if self._log_fd is None and self._log.waiting:
+            now = time.monotonic()
+            if now < self._write_again:
+                self._write_at = self._write_again
+                return
+            self._write_again = now + WRITE_S
         wanted = self._log.pending_fd()
         if wanted == self._log_fd:
             return

@@ -72,7 +72,7 @@ def run(launch: Launch) -> int:
     effects.oom = launch.oom
     _warn_as_tini(launch, log)
     if settings.persona == "tini" and settings.log_reaps:
-        from _functools import partial
+        from functools import partial
 
         from pyinit import peers_texts
 

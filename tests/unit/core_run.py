@@ -67,6 +67,7 @@ class Log:
         self.dropped = 0
         self.first = 0
         self.tells_reaps = True
+        self.waiting = False
         self._heard = heard
 
     def report(self, event: str, facts: dict[str, object], severity: str | None = None) -> None:
@@ -590,7 +591,8 @@ class Run:
         self.check_given_up()
         (exited,) = self.log.of("pyinit.exited")
         assert exited["status"] == self.effects.status == self.machine.status
-        assert exited["reaped"] == len(self.kernel.dead_children) - sum(not task.alive for task in self.kernel.pyinit.children)
+        zombies = [task for task in self.kernel.pyinit.children if not task.alive]
+        assert exited["reaped"] == len(self.kernel.dead_children) - len(zombies)
         if self.policy.restart != RESTART_NO:
             assert exited["restarts"] == len(self.log.ever("service.restarted"))
             assert self.outbox.count("STOPPING") > 0

@@ -82,7 +82,7 @@ def test_a_form_is_used() -> None:
     kept.log._record = None  # type: ignore[assignment,method-assign]  # it must not be called
     told = [kept.report("process.reaped", facts(number)) for number in range(2, 6)]
     assert [record["process.pid"] for record in told] == [102, 103, 104, 105]
-    assert [record["message"] for record in told] == [f"adopted helper[{pid}] exited with status 0" for pid in range(102, 106)]
+    assert all(f"helper[{record['process.pid']}]" in record["message"] for record in told)
     assert len({record["timestamp"] for record in told}) > 1
 
 

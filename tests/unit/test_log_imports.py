@@ -28,7 +28,19 @@ print(loaded)
 """
 
 # Each of these costs a millisecond or more, or memory for as long as pyinit lives.
-LIGHT = {"collections", "contextlib", "enum", "functools", "json", "operator", "os", "re", "types", "typing", "warnings"}
+LIGHT = {
+    "collections",
+    "contextlib",
+    "enum",
+    "functools",
+    "json",
+    "operator",
+    "os",
+    "re",
+    "types",
+    "typing",
+    "warnings",
+}
 HEAVY = {
     "asyncio",
     "ast",

@@ -10,7 +10,8 @@ from pyinit.core.stopping import NAMED, Kill, Stop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence, Set
+    from collections.abc import Iterable, Sequence
+    from collections.abc import Set as AbstractSet
 
     from pyinit.core import events
     from pyinit.core.actions import Action
@@ -135,7 +136,7 @@ class Ending:
         return self._signalling.adopted(process) if self._signalling is not None else []
 
     @property
-    def unseen(self) -> Set[int]:
+    def unseen(self) -> AbstractSet[int]:
         """The PIDs of children that have had the signal, and that nobody has looked at yet."""
         return self._signalling.unseen if self._signalling is not None else frozenset()
 

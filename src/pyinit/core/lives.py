@@ -11,7 +11,7 @@ from pyinit.core.restart import Restarts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Set
+    from collections.abc import Set as AbstractSet
     from typing import Any
 
     from pyinit.core.actions import Action
@@ -87,7 +87,7 @@ class Lives:
         return self._run.killing
 
     @property
-    def unseen(self) -> Set[int]:
+    def unseen(self) -> AbstractSet[int]:
         """The PIDs of children that a stop has signalled, and that were not told as `Adopted` yet."""
         return self._run.unseen
 

@@ -17,7 +17,8 @@ from pyinit.core.verdict import Verdict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Set
+    from collections.abc import Callable
+    from collections.abc import Set as AbstractSet
     from typing import Any
 
     from pyinit.core.actions import Action
@@ -149,7 +150,7 @@ class Machine:
         return self.phase not in {STARTING, RUNNING, HOLDING}
 
     @property
-    def unseen(self) -> Set[int]:
+    def unseen(self) -> AbstractSet[int]:
         """The PIDs of children that a stop has signalled, and that were not told as `Adopted` yet."""
         return self._ending.unseen
 

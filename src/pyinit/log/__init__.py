@@ -225,6 +225,11 @@ class Log:
         self._tell(record, notice)
         return notice
 
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something to write, for want of a full batch or of a reader."""
+        return self._writer.waiting
+
     def pending_fd(self) -> int | None:
         """Write what is queued; return the descriptor to watch for POLLOUT while something is left, else None.
 

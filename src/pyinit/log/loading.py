@@ -7,12 +7,13 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType as _Module
     from typing import Any
 
     # BoundLoggerBase, JSONRenderer or ConsoleRenderer: structlog moved or retyped each of them between its versions.
     Factory = Callable[..., Any]
-
-_Module = type(sys)
+else:
+    _Module = type(sys)
 
 # What structlog imports from the standard library for parts that none of our records goes through: stand-ins, which
 # become the real thing when somebody looks something up in them. asyncio alone is 8 MB of memory and 15 ms (structlog

@@ -29,6 +29,10 @@ _BUDGETS = (4096, 2048, 1536, 1024, 512, 256, 128, 64)
 # The order of the keys that every record begins with, and the version of the schema.
 _CONTEXT = dict.fromkeys(records.COMMON) | {"pyinit.schema": records.SCHEMA}
 
+# What json.encoder.JSONEncoder hands to its accelerator, behind no memory for cycles, repr for strangers, and ASCII: no
+# indent, the separators, and then: keys unsorted, none skipped, NaN allowed.
+_ENCODER = (None, ":", ",", False, False, True)
+
 # The names of the Elastic Common Schema; what is not here keeps its name. This is the only place that knows them.
 ECS_VERSION = "8.11.0"
 ECS_NAMES = {
@@ -185,12 +189,11 @@ def make_encoder() -> Callable[..., str]:
     """
     try:
         # The accelerator that JSONEncoder.encode makes for each call; here it is made once. The package around it has a
-        # decoder, which loads regular expressions. No check for cycles, repr for strangers, ASCII, no indent, the
-        # separators, and then: keys unsorted, none skipped, NaN allowed.
+        # decoder, which loads regular expressions.
         from _json import encode_basestring_ascii
         from _json import make_encoder as accelerator
 
-        chunks = accelerator(None, repr, encode_basestring_ascii, None, ":", ",", False, False, True)
+        chunks = accelerator(None, repr, encode_basestring_ascii, *_ENCODER)
         if "".join(chunks({"a": ["\x7f", 1, 0.5, True, None]}, 0)) == '{"a":["\\u007f",1,0.5,true,null]}':
             return lambda record, **_: "".join(chunks(record, 0))
     except Exception:  # noqa: BLE001, S110  (no accelerator, or another one; nothing but speed is lost)
