@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pyinit.core import events
 from pyinit.core.machine import DONE, KILLING, STOPPING
-from pyinit.core.model import Policy
+from pyinit.core.model import Policy, Process
 from unit.core_model import SIGNALS, History, describe, end, play
 
 HELD_TWO = """
@@ -141,6 +142,16 @@ def test_crowd_when_everybody_has_had_the_signal() -> None:
     assert not history.machine.unseen
 
 
+def test_who_is_known_by_his_number_alone() -> None:
+    """Without /proc a process is a number, which may be somebody else's when it has ended: he gets the signal, too."""
+    history = History()
+    history.play(ASKED)
+    for _ in range(2):
+        told = history.machine.handle(events.Adopted(Process(30)), history.now)
+        assert [describe(action) for action in told][1:] == ["child 30 TERM+CONT", "inspect 30"]
+        history.machine.handle(events.Ended(Process(30), end("exited", "0")), history.now)
+
+
 @pytest.mark.parametrize("policy", [Policy(), Policy(restart="always")], ids=["once", "again"])
 def test_whose_end_passes(policy: Policy) -> None:
     """An end needs no look at who it was if nobody knew it and it was good, or all is being stopped; none in a kill."""
@@ -152,6 +163,7 @@ def test_whose_end_passes(policy: Policy) -> None:
     assert not machine.passes(30, bad)
     assert not machine.passes(20, good)
     assert machine.leaves_heirs(10)
+    assert list(machine.roster.deciders) == [10]
     assert not machine.leaves_heirs(20)
     history.tell("signal TERM", "signal TERM")
     assert machine.passes(30, bad)
