@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posix
 import time
-from collections import deque
 
 from pyinit import claims, kernel
 from pyinit.core import actions, events
@@ -13,6 +12,7 @@ from pyinit.finalkill import FinalKill
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pyinit.oom import OomKills
     from pyinit.procfs import Proc
     from pyinit.terminal import Terminal
+else:
+    from _collections import deque  # what the module around it adds is made in Python, and not small
 
 
 class Effects:
@@ -55,6 +57,7 @@ class Effects:
             actions.SignalGroup: self._signal_group,
             actions.SignalChild: self._signal_child,
             actions.SignalDescendant: self._signal_descendant,
+            actions.SignalUnseen: self._signal_unseen,
             actions.SignalEveryone: self._signal_everyone,
             actions.KillChildren: self._kill_children,
             actions.GiveTerminal: self._give_terminal,
@@ -144,6 +147,10 @@ class Effects:
         # A child of ours that has not been reaped keeps its number: whoever has it as a parent is below us.
         return now.ppid in self._machine.roster or now.ppid == posix.getpid() or claims.below(self._proc, process.pid)
 
+    def _signal_unseen(self, action: actions.SignalUnseen, now: float) -> None:
+        for pid in kernel.send_each(action.pids, action.signo):
+            self.take(events.Undeliverable(self._proc.child(pid), action.signo, kernel.EPERM), now)
+
     def _signal_everyone(self, action: actions.SignalEveryone, now: float) -> None:
         del now
         kernel.send_everyone(action.signo)
@@ -184,15 +191,10 @@ class Effects:
         for process in action.processes:
             if self.late():
                 break
-            view = self._proc.view(process)
+            view = self._proc.view(process, action.signo)
             if view is not None:
                 seen.append(view)
         self.take(events.Inspected(seen), now)
-
-    @property
-    def tells_reaps(self) -> bool:
-        """True when somebody is told of every process that is reaped."""
-        return self.tell_reaped is not None or self._log.wants("info" if self._log.reaps else "debug")
 
     def late(self) -> bool:
         """Say whether SIGKILL is due: then nothing else is begun, however much there is to look at."""
@@ -206,20 +208,30 @@ class Effects:
 
     def _reap(self, action: actions.Reap, now: float) -> None:
         del now
-        facts: dict[str, object] = {
-            "process": action.process,
-            "role": action.role,
-            "escaped": action.escaped,
-            "end": action.end,
-            "usage": kernel.reap(action.process.pid),
-        }
-        end = action.end
-        if end.kind == KILLED and end.value == SIGKILL and not self._machine.killing and self._died_of_oom():
-            facts["oom_killed"] = True
-        self.final_kill.reaped(action.process.pid)
-        self._log.report("process.reaped", facts, action.severity)
+        process, end = action.process, action.end
+        pid = process.pid
+        oom_killed = end.kind == KILLED and end.value == SIGKILL and not self._machine.killing and self._died_of_oom()
+        if action.severity is None and not self._log.tells_reaps:
+            kernel.bury(pid)
+        else:
+            facts: dict[str, object] = {
+                "process": process,
+                "role": action.role,
+                "escaped": action.escaped,
+                "end": end,
+                "usage": kernel.reap(pid),
+            }
+            if oom_killed:
+                facts["oom_killed"] = True
+            self._log.report("process.reaped", facts, action.severity)
+        self.final_kill.reaped(pid)
         if self.tell_reaped is not None and action.role != MAIN:
-            self._log.say(self.tell_reaped(action.process.pid))
+            self._log.say(self.tell_reaped(pid))
+
+    @property
+    def tells_reaps(self) -> bool:
+        """True when something is told of each end, whatever it was."""
+        return self._log.tells_reaps or self.tell_reaped is not None
 
     def _died_of_oom(self) -> bool:
         return self.oom is not None and self.oom.happened()

@@ -42,6 +42,7 @@ SENT = "sent"
 GONE = "gone"
 DENIED = "denied"
 
+_SIGCONT: int = _signal.SIGCONT
 _PEEK = posix.WEXITED | posix.WNOHANG | posix.WNOWAIT
 
 
@@ -205,6 +206,32 @@ def bury(pid: int) -> bool:
     except ChildProcessError:
         return False
     return posix.WIFSIGNALED(status) and posix.WTERMSIG(status) == SIGKILL
+
+
+def process_group(pid: int) -> int:
+    """Return the process group of a child that has not been reaped (getpgid(2)); 0 where it cannot be told."""
+    try:
+        return posix.getpgid(pid)
+    except OSError:
+        return 0
+
+
+def send_each(pids: Iterable[int], signo: int) -> list[int]:
+    """Send a signal, and SIGCONT behind it, to children that have not been reaped; return those that deny it (EPERM).
+
+    For crowds: a call for each of thousands would cost more than the signals do (kill(2)).
+    """
+    kill = posix.kill
+    denied = []
+    for pid in pids:
+        try:
+            kill(pid, signo)
+            kill(pid, _SIGCONT)
+        except ProcessLookupError:
+            continue
+        except PermissionError:
+            denied.append(pid)
+    return denied
 
 
 def send(pid: int, signo: int) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pyinit.core.lives import Lives
     from pyinit.core.machine import Machine
-    from pyinit.core.model import Process
+    from pyinit.core.model import End, Process
     from pyinit.effects import Effects
     from pyinit.log import Log
     from pyinit.procfs import Proc
@@ -31,8 +31,17 @@ BURIED = 1024
 LOOK_SHARE = 20
 # So often a look is repeated when it finds somebody new.
 LOOKS = 8
+# While everybody is being stopped, so many who come at once are signalled before anybody looks at one of them.
+CROWD = 64
+# Who of them is still there is looked at when nobody has ended for so long, and after so long anyway (seconds).
+CALM_S = 0.02
+CROWD_S = 0.5
+# Whether something is more urgent is asked before each of so many ends.
+ENDS = 32
 # After an error that nobody foresaw: when to try again (seconds).
 RETRY_S = 0.1
+# In a storm the log is written once in so long, if no batch fills up before (seconds): a write wakes its reader, too.
+WRITE_S = 0.001
 # While stopping orphans may come without a signal: look this often (seconds).
 STOPPING_LOOK_S = 0.1
 
@@ -65,9 +74,15 @@ class Loop:
         self._log_fd: int | None = None
         self._broken_off = False
         self._may_break_off = True
+        self._write_again = 0.0
+        self._write_at: float | None = None
         self._more = True  # children may have ended or come before we listened
         self._look_at: float | None = None
         self._look_again = 0.0
+        self._listing_s = 0.0  # what the last look has spent on listing
+        self._calm_at = 0.0
+        self._crowd_until = 0.0
+        self._passed: list[int] = []  # children that were reaped, and have not been told yet
         self._dead: set[int] = set()  # children that were seen to be zombies, and have not been told yet
         self._covered: set[int] = set()  # deciders that were dead when the last look was made
 
@@ -95,12 +110,16 @@ class Loop:
         if any(pid not in self._machine.roster and pid not in self._dead for pid in pids):
             self.look_soon()
 
+    @property
+    def _stopping(self) -> bool:
+        return self._machine.phase in {STOPPING, KILLING}
+
     def _step(self) -> None:
-        stopping = self._machine.phase in {STOPPING, KILLING}
+        stopping = self._stopping
         self._sources.wait(self._timeout())
         self._take_signals()
         self._sources.serve()
-        if not stopping and self._machine.phase in {STOPPING, KILLING}:
+        if not stopping and self._stopping:
             self._more = True  # a stop has begun: look who is there
         now = time.monotonic()
         if self._look_at is not None and now >= self._look_at:
@@ -113,8 +132,8 @@ class Loop:
         deadline = self._machine.deadline
         if deadline is not None and time.monotonic() >= deadline:
             self.take(events.TimeUp())
-        if self._machine.phase in {STOPPING, KILLING} and self._look_at is None:
-            self._look_at = time.monotonic() + STOPPING_LOOK_S
+        if self._stopping and self._look_at is None:
+            self._look_at = time.monotonic() + (CALM_S if self._machine.unseen else STOPPING_LOOK_S)
         self._watch_log()
 
     def _signals_are_there(self) -> None:
@@ -131,11 +150,19 @@ class Loop:
         """Seconds until something is due; -1 when only an event can bring something new."""
         if self._more:
             return 0
-        due = [moment for moment in (self._machine.deadline, self._look_at) if moment is not None]
+        moments = (self._machine.deadline, self._look_at, self._write_at)
+        due = [moment for moment in moments if moment is not None]
         return max(0.0, min(due) - time.monotonic()) if due else -1
 
     def _watch_log(self) -> None:
-        """Watch the log's descriptor while records wait for its reader, and only then."""
+        """Write what there is, and watch the log's descriptor while records wait for its reader, and only then."""
+        self._write_at = None
+        if self._log_fd is None and self._log.waiting:
+            now = time.monotonic()
+            if now < self._write_again:
+                self._write_at = self._write_again
+                return
+            self._write_again = now + WRITE_S
         wanted = self._log.pending_fd()
         if wanted == self._log_fd:
             return
@@ -160,8 +187,9 @@ class Loop:
         if self._holds_the_dead():
             return
         self._broken_off = False
-        childless = self._ends()
-        if not (childless or self._more) and self._look_if_due() and self._dead_deciders():
+        childless = self._take_ends()
+        self._tell_passed()
+        if not (childless or self._more) and self._look_if_due() and kernel.anyone_dead():
             # What was found may be what it left behind: its end is taken before these count as settled.
             self._more = True
             return
@@ -172,28 +200,48 @@ class Loop:
             self._more = kernel.anyone_dead()  # a look without /proc can swallow a SIGCHLD
         self.take(events.Settled(childless=childless))
 
-    def _ends(self) -> bool:
-        """Take the ends that are there; say whether the kernel says that no child is left."""
+    def _take_ends(self) -> bool:
+        """Take the ends that are there, some hundreds at most; say whether the kernel says that no child is left."""
+        machine, tells_reaps = self._machine, self._effects.tells_reaps
+        looked, turn = False, 0
         try:
-            if self._machine.killing and not self._effects.tells_reaps and self._bury() == BURIED:
+            if machine.killing and not tells_reaps and self._bury() == BURIED:
                 return False
-            for _ in range(BATCH):
-                seen = None if self._breaks_off() else kernel.peek()
+            for turn in range(BATCH):
+                if not turn % ENDS and self._breaks_off():
+                    return False
+                seen = kernel.peek()
                 if seen is None:
                     return False
                 pid, end = seen
-                if pid in self._machine.roster.deciders and pid not in self._covered:
-                    covered = self._dead_deciders()
-                    self._look()
-                    if self._broken_off:
-                        return False
-                    self._covered = covered
-                self.take(events.Ended(self._at_its_end(pid), end))
+                if not tells_reaps and machine.passes(pid, end):
+                    kernel.bury(pid)
+                    self._passed.append(pid)
+                else:
+                    self._tell_passed()
+                    if machine.leaves_heirs(pid) and pid not in self._covered:
+                        # Where one of them has ended others may have. To ask of each takes a while: not for one alone.
+                        covered = self._dead_deciders() if looked else {pid}
+                        looked = True
+                        self._look()
+                        if self._broken_off:
+                            return False
+                        self._covered |= covered
+                    self.take(events.Ended(self._at_its_end(pid, end, tells_reaps=tells_reaps), end))
                 self._forget(pid)
         except kernel.NoChildren:
             return True
+        finally:
+            if turn:
+                self._calm_at = time.monotonic() + CALM_S
         self._more = True
         return False
+
+    def _tell_passed(self) -> None:
+        """Tell of those that have been reaped without a look at who they were."""
+        if self._passed:
+            passed, self._passed = self._passed, []
+            self.take(events.Passed(passed))
 
     def _bury(self) -> int:
         """Reap the dead whom nobody knows and of whom no record tells, as far as the first who is known; say how many.
@@ -238,9 +286,12 @@ class Loop:
         self._more = self._more or (final_kill.holds_the_dead and final_kill.came)
         return final_kill.holds_the_dead
 
-    def _at_its_end(self, pid: int) -> Process:
+    def _at_its_end(self, pid: int, end: End, *, tells_reaps: bool) -> Process:
         """Describe a zombie: /proc still has its last name, its group and its session."""
-        known = self._machine.roster.get(pid)
+        roster = self._machine.roster
+        known = roster.get(pid)
+        if known is not None and not (tells_reaps or roster.decides(pid)) and (end.good or self._stopping):
+            return known  # nobody will hear of it
         last = self._proc.describe(pid)
         if last is None:
             return known or self._proc.child(pid)
@@ -265,7 +316,8 @@ class Loop:
             return False
         found = self._look()
         done = time.monotonic()
-        self._look_again = done + (done - now) * LOOK_SHARE
+        # While stopping, who comes is to be signalled: only what a look costs that finds nobody counts.
+        self._look_again = done + (self._listing_s if self._stopping else done - now) * LOOK_SHARE
         return found
 
     def _look(self) -> bool:
@@ -275,11 +327,10 @@ class Loop:
         who forks faster than we look is not to keep us from a deadline. The dead are told at their end, and only
         noted here.
         """
-        roster = self._machine.roster
         found = False
+        self._listing_s = 0.0
         for _ in range(LOOKS):
-            listed = self._proc.children(self._breaks_off)
-            new = [pid for pid in listed if pid not in roster and pid not in self._dead]
+            new = self._newcomers()
             if not new:
                 break
             for pid in new:
@@ -294,3 +345,26 @@ class Loop:
                 self.take(events.Adopted(process))
                 found = True
         return found
+
+    def _newcomers(self) -> list[int]:
+        """List the children that the core does not know, and that are to be looked at.
+
+        While stopping, a crowd has its signal first. Who is in it is left alone for a while: most are about to end.
+        """
+        begun = time.monotonic()
+        known, dead = self._machine.roster.pids, self._dead
+        new = [pid for pid in self._proc.children(self._breaks_off) if pid not in known and pid not in dead]
+        now = time.monotonic()
+        self._listing_s += now - begun
+        if not self._stopping:
+            return new
+        unseen = self._machine.unseen
+        if len(new) - len(unseen) > CROWD:
+            if not unseen:
+                self._crowd_until = now + CROWD_S
+            self.take(events.Came([(pid, kernel.process_group(pid)) for pid in new if pid not in unseen]))
+            unseen = self._machine.unseen
+            self._calm_at = time.monotonic() + CALM_S
+        if now >= min(self._calm_at, self._crowd_until):
+            return new
+        return [pid for pid in new if pid not in unseen]

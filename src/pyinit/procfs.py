@@ -284,13 +284,17 @@ class Proc:
 
     # -- below us -----------------------------------------------------------------------------------------------
 
-    def view(self, process: Process) -> View | None:
-        """Look again at a process: what it is now, the signals that it ignores, its children; None when it is gone."""
+    def view(self, process: Process, signo: int) -> View | None:
+        """Look again at a process: what it is now, the signals that it ignores; None when it is gone.
+
+        With its children where it ignores the signal `signo`, which is to go to them then.
+        """
         ignored = 0
         for line in (_read_once(f"/proc/{process.pid}/status") or b"").split(b"\n"):
             if line.startswith(b"SigIgn:"):
                 ignored = int(line.split()[1], 16)
-        children = [child for pid in self.children_of(process.pid) if (child := self.describe(pid)) is not None]
+        below = self.children_of(process.pid) if ignored << 1 >> signo & 1 else []
+        children = [child for pid in below if (child := self.describe(pid)) is not None]
         # Looked at last: had the PID been handed on in between, all of the above would be somebody else's.
         now = self.describe(process.pid) if self.usable else process
         if now is None or now.start_ticks != process.start_ticks:

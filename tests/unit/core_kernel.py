@@ -245,6 +245,8 @@ class Kernel:
             is_alive=self.is_alive,
             anyone_dead=self.anyone_dead,
             is_zombie=lambda pid: self.peek_at(pid) is not None,
+            process_group=self.process_group,
+            send_each=self.send_each,
             peek=self.peek,
             peek_at=self.peek_at,
             pidfd=self.pidfd,
@@ -365,6 +367,18 @@ class Kernel:
             return GONE
         return self._deliver(task, signo)
 
+    def send_each(self, pids: list[int], signo: int) -> list[int]:
+        """Do what kill(2) does, for each; SIGCONT comes behind it."""
+        denied = [pid for pid in pids if self.send(pid, signo) == DENIED]
+        for pid in pids:
+            self.send(pid, SIGCONT)
+        return denied
+
+    def process_group(self, pid: int) -> int:
+        """Do what getpgid(2) does for a child."""
+        self.call()
+        return self.table[pid].pgid
+
     def send_group(self, pgid: int, signo: int) -> str:
         """Do what killpg(3) does; the leader must be an unreaped child."""
         self.call()
@@ -466,13 +480,14 @@ class Proc:
         now = self.describe(process.pid)
         return now is not None and now.start_ticks == process.start_ticks
 
-    def view(self, process: Process) -> View | None:
-        """Look at what a process ignores, and at its children."""
+    def view(self, process: Process, signo: int) -> View | None:
+        """Look at what a process ignores, and at its children where it ignores this signal."""
         if not self.same(process):
             return None
         task = self._kernel.table[process.pid]
         bits = sum(1 << (signo - 1) for signo in task.ignored)
-        return View(self._describe(task), bits, [self._describe(child) for child in task.children if not child.hidden])
+        below = task.children if signo in task.ignored else []
+        return View(self._describe(task), bits, [self._describe(child) for child in below if not child.hidden])
 
     def walk(self, late: Callable[[], bool]) -> tuple[list[Process], bool]:
         """List every descendant that is not hidden, and say whether nobody can be."""

@@ -224,6 +224,8 @@ class History:
             "signal": lambda: events.Signalled(SIGNALS[rest[0]], KERNEL if rest[1:] == ["typed"] else 7, 1000),
             "adopted": lambda: events.Adopted(self.process(rest[0])),
             "ended": lambda: events.Ended(self.process(rest[0]), end(*rest[1:])),
+            "passed": lambda: events.Passed([int(word) for word in rest]),
+            "came": lambda: events.Came([_pair(word) for word in rest]),
             "settled": lambda: events.Settled(childless=False),
             "childless": lambda: events.Settled(childless=True),
             "time-up": events.TimeUp,
@@ -318,6 +320,12 @@ class History:
         return events.View(process, bits, [self.process(child) for child in children.split(",") if child])
 
 
+def _pair(word: str) -> tuple[int, int]:
+    """Return the PID and the process group of `20=10`."""
+    pid, _, pgid = word.partition("=")
+    return int(pid), int(pgid)
+
+
 def end(kind: str, value: str = "0") -> End:
     """Return an end from words: `exited 3`, `killed KILL`, `dumped QUIT`."""
     if kind == "exited":
@@ -387,6 +395,8 @@ def describe(action: actions.Action) -> str:  # noqa: C901, PLR0911, PLR0912  # 
             return f"child {action.process.pid} {_signal(action.signo, cont=action.cont)}"
         case actions.SignalDescendant():
             return f"descendant {action.process.pid} {_signal(action.signo, cont=action.cont)}"
+        case actions.SignalUnseen():
+            return _join("unseen", *map(str, action.pids), _signal(action.signo, cont=True))
         case actions.SignalEveryone():
             return f"everyone {_signal(action.signo, cont=False)}"
         case actions.KillChildren():

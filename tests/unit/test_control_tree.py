@@ -151,14 +151,14 @@ FORKS_IN_A_THREAD = """
 import subprocess, sys, threading
 there = []
 def fork():
-    there.append(subprocess.Popen([sys.argv[1], "0"], stdout=subprocess.DEVNULL))
+    child = subprocess.Popen([sys.argv[1], "0"], stdout=subprocess.DEVNULL)
+    there.append(child)
+    print(f"{child.pid}\\n", end="", flush=True)
 def stay():
     fork()
-    print(there[-1].pid, flush=True)
     threading.Event().wait()
 threading.Thread(target=stay, daemon=True).start()
 fork()
-print(there[-1].pid, flush=True)
 threading.Event().wait()
 """
 
@@ -167,13 +167,15 @@ def test_threads() -> None:
     """A child hangs off the thread that forked it. Who is gone has none."""
     words = [sys.executable, "-c", FORKS_IN_A_THREAD, program("serve")]
     with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        forked = {int(process.stdout.readline()) for _ in range(2)}
-        lists = list(children.pieces(process.pid))
-        assert [len(pids) for pids in lists] == [1, 1]
-        assert {pid for pids in lists for pid in pids} == forked
-        assert shown(tree().rows())[0] == process.pid
-        process.kill()
+        try:
+            assert process.stdout is not None
+            forked = {int(process.stdout.readline()) for _ in range(2)}
+            lists = list(children.pieces(process.pid))
+            assert [len(pids) for pids in lists] == [1, 1]
+            assert {pid for pids in lists for pid in pids} == forked
+            assert shown(tree().rows())[0] == process.pid
+        finally:
+            process.kill()
     assert list(children.pieces(process.pid)) == list(children.pieces(process.pid, 1)) == []
     for pid in forked:
         os.kill(pid, signal.SIGKILL)

@@ -38,7 +38,7 @@ from pyinit.core.model import (
 from pyinit.core.service import LONGEST_PAUSE_S
 from pyinit.core.stopping import KILL_LIMIT_S
 from unit.core_oracle import SLACK_S
-from unit.core_run import Run
+from unit.core_run import QUIET, Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -52,7 +52,7 @@ ENDS = st.one_of(
 )
 PICK = st.integers(0, 63)
 # So many ends, and so many rounds of SIGKILL, the shell takes in one go.
-BATCHES = st.sampled_from([2, 256])
+BATCHES = st.sampled_from([2, QUIET, 256])
 RARELY = st.sampled_from([False, False, True])
 # The signals of a stop, each with its part of the grace.
 SCHEDULES = st.sampled_from(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pyinit import loop
 from pyinit.core.machine import HOLDING
 from pyinit.core.model import EXITED, KILLED, SIGCONT, SIGHUP, SIGKILL, SIGQUIT, SIGTERM, End, Policy
 from unit.core_kernel import SIGCHLD
@@ -168,8 +170,9 @@ def test_look_for_who_has_been_seen(run: Run) -> None:
     assert run.loop._timeout() != 0
 
 
-def test_stop_request_comes_before_the_dead(run: Run) -> None:
-    """However many dead there are to tell of, a stop request that comes is taken before the next one of them."""
+def test_stop_request_comes_before_the_dead(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many dead there are to tell of, a stop request that comes is taken before the next ones of them."""
+    monkeypatch.setattr(loop, "ENDS", 2)
     kernel = run.kernel
     parent = kernel.fork(run.main)
     for _ in range(6):
@@ -203,3 +206,93 @@ def test_signals_do_not_keep_from_ends(run: Run) -> None:
     kernel.races.append((2, again))
     run.settle()
     assert len(run.log.of("process.reaped")) == 3
+
+
+@pytest.fixture
+def counts(run: Run, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Count what the shell asks of the kernel and of /proc, by name; its log tells of no end that nobody asks about."""
+    counted: Counter[str] = Counter()
+
+    def count(owner: object, name: str) -> None:
+        call = getattr(owner, name)
+
+        def counting(*arguments: object) -> object:
+            counted[name] += 1
+            return call(*arguments)
+
+        monkeypatch.setattr(owner, name, counting)
+
+    for name in ("peek", "bury", "reap", "is_zombie", "process_group", "send", "send_each"):
+        count(vars(loop)["kernel"], name)
+    for name in ("describe", "child", "children", "view"):
+        count(run.loop._proc, name)
+    run.log.tells_reaps = False
+    return counted
+
+
+def test_an_orphan_that_nobody_asks_about_costs_two_calls(run: Run, counts: Counter[str]) -> None:
+    """Orphans that ended well before anybody saw them are reaped and counted, and not looked at; a bad end is told."""
+    kernel = run.kernel
+    middle = kernel.fork(run.main)
+    orphans = [kernel.fork(middle) for _ in range(8)]
+    for orphan in orphans[1:]:
+        kernel.exit(orphan, GOOD)
+    kernel.exit(orphans[0], End(EXITED, 3))
+    kernel.exit(middle, GOOD)
+    kernel.wait(run.main)
+    run.settle()
+    assert run.machine.totals["reaped"] == run.machine.totals["adopted"] == 8
+    assert [facts["end"] for facts in run.log.of("process.reaped")] == [orphans[0].end]
+    assert (counts["bury"], counts["reap"], counts["describe"]) == (7, 1, 1)
+    assert counts["peek"] <= 10
+
+
+def test_a_crowd_is_signalled_before_it_is_looked_at(
+    run: Run, counts: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a stop thousands may come at once: a call for the group of each and one for the signals, and none is read."""
+    monkeypatch.setattr(loop, "CROWD", 4)
+    kernel = run.kernel
+    children = [kernel.fork(run.main) for _ in range(8)]
+    for child in children:
+        kernel.lead_session(child)
+        child.answer = "dies"
+    children[0].answer = "later"
+    kernel.signals.append((SIGTERM, 0, 0))
+    run.rest()
+    counts.clear()
+    kernel.react(run.main, "dies")
+    run.rest()
+    assert all(child.tried[0] == SIGTERM for child in children)
+    assert run.machine.totals["reaped"] == 8
+    assert (counts["process_group"], counts["send_each"], counts["send"]) == (8, 1, 0)
+    assert (counts["child"], counts["view"]) == (0, 0)
+    run.wait(0.1)
+    # Who is still there is looked at soon: he may ignore the signal.
+    assert (counts["child"], counts["view"]) == (1, 1)
+    assert children[0].tried.count(SIGTERM) == 1
+    run.wait(5.0)
+    assert run.over
+
+
+def test_one_end_among_many_successors_is_cheap(run: Run, counts: Counter[str]) -> None:
+    """Each of several successors may decide; when one of them ends nobody asks after all of them, however many."""
+    kernel = run.kernel
+    daemons = [kernel.fork(run.main) for _ in range(9)]
+    kernel.exit(run.main, GOOD)
+    run.settle()
+    assert len(run.machine.roster.successors) == 9
+    counts.clear()
+    kernel.exit(daemons[4], GOOD)
+    run.settle()
+    assert len(run.machine.roster.successors) == 8
+    assert counts["is_zombie"] == 0
+    assert counts["children"] <= 2
+    counts.clear()
+    for daemon in daemons[:4] + daemons[5:]:
+        kernel.exit(daemon, GOOD)
+    run.settle()
+    assert run.over
+    # Once for all of them, and not for each.
+    assert counts["is_zombie"] <= 9
+    assert counts["children"] <= 4

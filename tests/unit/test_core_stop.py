@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from pyinit.core import events
 from pyinit.core.machine import DONE, KILLING, STOPPING
-from pyinit.core.model import Policy
-from unit.core_model import SIGNALS, History, describe, play
+from pyinit.core.model import Policy, Process
+from unit.core_model import SIGNALS, History, describe, end, play
 
 HELD_TWO = """
     adopted 20 -> process.adopted 20 adopted
@@ -100,6 +101,75 @@ def test_main_goes_while_stopping() -> None:
         childless -> pyinit.exited main 143; exit 143
         """
     )
+
+
+def test_crowd_comes_while_stopping() -> None:
+    """A crowd that comes at once gets the signal before anybody looks at it, less who had it with main's group.
+
+    Who is still there then is looked at, and has it no second time; who has ended is counted.
+    """
+    history = History()
+    history.play(
+        """
+        came 20=20
+        """
+        + ASKED
+        + """
+        came 20=20 30=10 40=40 50=50 -> unseen 20 40 50 TERM+CONT
+        came 60=60 20=20 -> unseen 60 TERM+CONT
+        adopted 20 -> process.adopted 20 adopted; inspect 20
+        inspected 20!TERM>60,21 -> descendant 21 TERM+CONT; inspect 60 21
+        passed 40 50
+        walked 20 40 60
+        came 40=40 20=20 -> unseen 40 TERM+CONT
+        ended 60 exited 1 -> reap 60 adopted 1
+        """
+    )
+    assert history.machine.unseen == {40}
+    assert history.machine.totals["reaped"] == 3
+
+
+def test_crowd_when_everybody_has_had_the_signal() -> None:
+    """Where PID 1 has sent the signal to all, or SIGKILL, a crowd is looked at first: who was there has had it."""
+    history = History(Policy(pid1=True, grace_s=9.0))
+    history.play(ASKED)
+    history.now = 3.0
+    history.tell("time-up", "walked hidden")
+    assert not history.actions("came", "20=20", "30=30")
+    history.now = 9.0
+    history.tell("time-up")
+    assert not history.actions("came", "20=20", "30=30")
+    assert not history.machine.unseen
+
+
+def test_who_is_known_by_his_number_alone() -> None:
+    """Without /proc a process is a number, which may be somebody else's when it has ended: he gets the signal, too."""
+    history = History()
+    history.play(ASKED)
+    for _ in range(2):
+        told = history.machine.handle(events.Adopted(Process(30)), history.now)
+        assert [describe(action) for action in told][1:] == ["child 30 TERM+CONT", "inspect 30"]
+        history.machine.handle(events.Ended(Process(30), end("exited", "0")), history.now)
+
+
+@pytest.mark.parametrize("policy", [Policy(), Policy(restart="always")], ids=["once", "again"])
+def test_whose_end_passes(policy: Policy) -> None:
+    """An end needs no look at who it was if nobody knew it and it was good, or all is being stopped; none in a kill."""
+    history = History(policy)
+    history.play("adopted 20 -> process.adopted 20 adopted")
+    good, bad = end("exited", "0"), end("exited", "1")
+    machine = history.machine
+    assert machine.passes(30, good)
+    assert not machine.passes(30, bad)
+    assert not machine.passes(20, good)
+    assert machine.leaves_heirs(10)
+    assert list(machine.roster.deciders) == [10]
+    assert not machine.leaves_heirs(20)
+    history.tell("signal TERM", "signal TERM")
+    assert machine.passes(30, bad)
+    assert not machine.passes(20, bad)
+    history.tell("signal INT")
+    assert machine.unseen == set()
 
 
 def test_root_that_left_mains_group_after_it_was_adopted() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pyinit import log
-from pyinit.log import render
+from pyinit.log import loading, render
 
 PROGRAM = """
 import sys
@@ -27,7 +27,20 @@ assert logging.getLogger and traceback.print_exc
 print(loaded)
 """
 
-# Each of these costs a millisecond or more, and memory for as long as pyinit lives.
+# Each of these costs a millisecond or more, or memory for as long as pyinit lives.
+LIGHT = {
+    "collections",
+    "contextlib",
+    "enum",
+    "functools",
+    "json",
+    "operator",
+    "os",
+    "re",
+    "types",
+    "typing",
+    "warnings",
+}
 HEAVY = {
     "asyncio",
     "ast",
@@ -57,7 +70,7 @@ def test_only_the_parts_that_a_record_needs() -> None:
     """A JSON log loads no asyncio, logging, dataclasses and so on; who imports structlog later gets all of it."""
     line, loaded = run("json")
     assert json.loads(line)["event.name"] == "log.dropped"
-    assert not HEAVY & loaded
+    assert not (HEAVY | LIGHT) & loaded
     assert "structlog" not in loaded
 
 
@@ -68,13 +81,36 @@ def test_console_needs_little_more() -> None:
     assert not {"asyncio", "socket", "subprocess"} & loaded
 
 
+def test_a_structlog_that_needs_what_is_hollow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing is what it seems in a part of structlog, that part is loaded with what it imports."""
+    stand_ins = []
+
+    def fails(*_: Any) -> Any:
+        raise ValueError
+
+    class Parts(loading._OnlyParts):
+        def __init__(self, kind: Any) -> None:
+            stand_ins.append(kind)
+            super().__init__(kind)
+            if kind is loading._Later:
+                monkeypatch.undo()
+
+    for name in [name for name in sys.modules if name.partition(".")[0] == "structlog"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(loading, "_try", fails)
+    monkeypatch.setattr(loading, "_OnlyParts", Parts)
+    bound_logger, make_renderer = loading.load_structlog(console=False)
+    assert stand_ins == [loading._Hollow, loading._Later]
+    assert (bound_logger.__name__, make_renderer.__name__) == ("BoundLoggerBase", "JSONRenderer")
+
+
 def test_a_structlog_of_another_make(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the parts can't be imported one by one, all of structlog is, and renders the same records."""
 
     def fails(**_: Any) -> Any:
         raise AttributeError
 
-    monkeypatch.setattr(render, "_import_parts", fails)
+    monkeypatch.setattr(loading, "_import_parts", fails)
     renderer = render.Renderer(console=False)
     assert renderer.problem is None
     record = json.loads(renderer.render({"severity": "info", "message": "x", "event.name": "y"}))
@@ -104,5 +140,5 @@ def test_an_encoder_of_another_make(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the accelerator of the json module the lines are the same."""
     record = {"a": ["\xe9\x7f\x1b", 1, 0.5, None, True]}
     fast = render.make_encoder()(record)
-    monkeypatch.setattr("json.encoder.c_make_encoder", None)
+    monkeypatch.setattr("_json.make_encoder", None)
     assert render.make_encoder()(record) == fast == '{"a":["\\u00e9\\u007f\\u001b",1,0.5,null,true]}'

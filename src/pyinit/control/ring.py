@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable
+else:
+    from _collections import deque  # what the module around it adds is made in Python, and not small
 
 RECORDS_MAX = 500
 BYTES_MAX = 1 << 18

@@ -45,6 +45,16 @@ class SignalDescendant:
         self.cont = cont
 
 
+class SignalUnseen:
+    """Send a signal to unreaped children that nobody has looked at, with SIGCONT behind it."""
+
+    __slots__ = ("pids", "signo")
+
+    def __init__(self, pids: Sequence[int], signo: int) -> None:
+        self.pids = pids
+        self.signo = signo
+
+
 class SignalEveryone:
     """Send a signal to all of the PID namespace, kill(-1, …). Only ever asked for by the init of the namespace."""
 
@@ -85,12 +95,16 @@ class StopSelf:
 
 
 class Inspect:
-    """Look at these processes; `Inspected` is the answer."""
+    """Look at these processes; `Inspected` is the answer.
 
-    __slots__ = ("processes",)
+    It tells the children of those that ignore the signal `signo`, and of no others; 0: of nobody.
+    """
 
-    def __init__(self, processes: Sequence[Process]) -> None:
+    __slots__ = ("processes", "signo")
+
+    def __init__(self, processes: Sequence[Process], signo: int = 0) -> None:
         self.processes = processes
+        self.signo = signo
 
 
 class Walk:
@@ -227,6 +241,7 @@ if TYPE_CHECKING:
         SignalGroup
         | SignalChild
         | SignalDescendant
+        | SignalUnseen
         | SignalEveryone
         | KillChildren
         | GiveTerminal

@@ -10,6 +10,9 @@ from pyinit.core.stopping import NAMED, Kill, Stop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from collections.abc import Set as AbstractSet
+
     from pyinit.core import events
     from pyinit.core.actions import Action
     from pyinit.core.commands import Commands
@@ -22,6 +25,8 @@ class Ending:
     """Stops what is left, and kills it when the grace is over.
 
     Attributes:
+        begun: True from the stop request on.
+        killing: True when the grace is over.
         killed: how many have died of SIGKILL since then.
     """
 
@@ -33,17 +38,8 @@ class Ending:
         self._stop: Stop | None = None
         self._kill: Kill | None = None
         self._undeliverable: set[tuple[int, int]] = set()
+        self.begun = self.killing = False
         self.killed = 0
-
-    @property
-    def begun(self) -> bool:
-        """True from the stop request on."""
-        return self._stop is not None
-
-    @property
-    def killing(self) -> bool:
-        """True when the grace is over."""
-        return self._kill is not None
 
     @property
     def signalled(self) -> bool:
@@ -87,6 +83,7 @@ class Ending:
         service = self._service.process
         asked_signo = asked.signo if isinstance(asked, Signalled) else 0
         self._service.rest()
+        self.begun = True
         self._stop = Stop(
             self._roster,
             schedule,
@@ -138,6 +135,20 @@ class Ending:
         """Signal a process that came while stopping."""
         return self._signalling.adopted(process) if self._signalling is not None else []
 
+    @property
+    def unseen(self) -> AbstractSet[int]:
+        """The PIDs of children that have had the signal, and that nobody has looked at yet."""
+        return self._signalling.unseen if self._signalling is not None else frozenset()
+
+    def came(self, children: Sequence[tuple[int, int]]) -> list[Action]:
+        """Signal a crowd that came while stopping."""
+        return self._signalling.came(children) if self._signalling is not None else []
+
+    def passed(self, pids: Iterable[int]) -> None:
+        """Forget children of whom nothing but the number was known: they have ended."""
+        if self._stop is not None:
+            self._stop.unseen.difference_update(pids)
+
     def dying(self, now: float) -> None:
         """Note that the kill is getting on."""
         if self._kill is not None:
@@ -145,12 +156,13 @@ class Ending:
 
     def ended(self, process: Process, end: End, now: float) -> None:
         """Note that a process has ended."""
-        self.dying(now)
         if not process.start_ticks:
             # Nothing but its number was known of it, which may be somebody else's from now on.
             self._undeliverable.discard(process.identity)
-            if self._stop is not None:
-                self._stop.forget(process)
+        if self._stop is None:
+            return
+        self.dying(now)
+        self._stop.forget(process)
         if self._kill is not None:
             self.killed += end.kind == KILLED and end.value == SIGKILL
 
@@ -230,6 +242,7 @@ class Ending:
 
     def _begin_kill(self, now: float) -> list[Action]:
         left = self._roster.alive
+        self.killing = True
         self._kill = Kill(now, pid1=self._policy.pid1)
         facts: dict[str, object] = {
             "processes": left[:NAMED],

@@ -68,6 +68,27 @@ class Ended:
         self.end = end
 
 
+class Passed:
+    """Children have ended and been reaped of whom nothing is known and nothing told: `Machine.passes` has said so."""
+
+    __slots__ = ("pids",)
+
+    def __init__(self, pids: Sequence[int]) -> None:
+        self.pids = pids
+
+
+class Came:
+    """Many living or dead children are there that nobody knows, and that nobody has looked at: their PIDs and groups.
+
+    Told while stopping; who is still there when that has calmed down is told as `Adopted`.
+    """
+
+    __slots__ = ("children",)
+
+    def __init__(self, children: Sequence[tuple[int, int]]) -> None:
+        self.children = children
+
+
 class Settled:
     """All that was there to see has been told; `childless` when the kernel says that no child is left (ECHILD).
 
@@ -246,6 +267,8 @@ if TYPE_CHECKING:
         | NotStarted
         | Adopted
         | Ended
+        | Passed
+        | Came
         | Settled
         | TimeUp
         | Inspected

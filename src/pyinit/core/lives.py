@@ -11,10 +11,11 @@ from pyinit.core.restart import Restarts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
     from typing import Any
 
     from pyinit.core.actions import Action
-    from pyinit.core.model import Policy
+    from pyinit.core.model import End, Policy
     from pyinit.core.roster import Roster
     from pyinit.core.service import Service
 
@@ -84,6 +85,19 @@ class Lives:
     def killing(self) -> bool:
         """True when a SIGKILL may be our own."""
         return self._run.killing
+
+    @property
+    def unseen(self) -> AbstractSet[int]:
+        """The PIDs of children that a stop has signalled, and that were not told as `Adopted` yet."""
+        return self._run.unseen
+
+    def leaves_heirs(self, pid: int) -> bool:
+        """Say whether what a child leaves behind is to be told before its end: it may carry on what the child was."""
+        return self._run.leaves_heirs(pid)
+
+    def passes(self, pid: int, end: End) -> bool:
+        """Say whether this end of a child decides nothing and is told at debug alone: who it was need not be known."""
+        return self._run.passes(pid, end)
 
     @property
     def live(self) -> bool:

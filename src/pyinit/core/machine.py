@@ -18,6 +18,7 @@ from pyinit.core.verdict import Verdict
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from collections.abc import Set as AbstractSet
     from typing import Any
 
     from pyinit.core.actions import Action
@@ -80,6 +81,8 @@ class Machine:
             events.Signalled: self._on_signalled,
             events.Adopted: self._on_adopted,
             events.Ended: self._on_ended,
+            events.Passed: self._on_passed,
+            events.Came: self._on_came,
             events.Settled: self._on_settled,
             events.TimeUp: self._on_time_up,
             events.Dying: self._on_dying,
@@ -146,6 +149,27 @@ class Machine:
     def closing(self) -> bool:
         """True when the run is being stopped, or is over, and no other follows."""
         return self.phase not in {STARTING, RUNNING, HOLDING}
+
+    @property
+    def unseen(self) -> AbstractSet[int]:
+        """The PIDs of children that a stop has signalled, and that were not told as `Adopted` yet."""
+        return self._ending.unseen
+
+    def leaves_heirs(self, pid: int) -> bool:
+        """Say whether what a child leaves behind is to be told before its end: it may carry on what the child was.
+
+        Nobody carries on what is being stopped; but main's end may end the time of the stop command.
+        """
+        return self.roster.decides(pid) and not (self._ending.begun and self.roster.succeeds(pid))
+
+    def passes(self, pid: int, end: End) -> bool:
+        """Say whether this end of a child decides nothing and is told at debug alone: who it was need not be known.
+
+        That is the end of one whom nobody knew, if it is a good one, or while everybody is being stopped.
+        """
+        if pid in self.roster or self._ending.killing or self.service.names(pid):
+            return False
+        return self._ending.begun or end.good
 
     def handle(self, event: events.Event, now: float) -> list[Action]:
         """Take an event at a time in monotonic seconds; return the actions to carry out, in order."""
@@ -223,6 +247,17 @@ class Machine:
         self.reaped += 1
         actions.append(Reap(process, end, role, escaped, severity))
         return actions
+
+    def _on_passed(self, event: events.Passed, now: float) -> list[Action]:
+        del now
+        self.adopted += len(event.pids)
+        self.reaped += len(event.pids)
+        self._ending.passed(event.pids)
+        return []
+
+    def _on_came(self, event: events.Came, now: float) -> list[Action]:
+        del now
+        return self._ending.came(event.children)
 
     def _command_ended(self, process: Process, end: End, now: float) -> list[Action]:
         kind, actions = self._commands.ended(process, end, signalled=self._ending.signalled)

@@ -6,7 +6,7 @@ from pyinit.core.model import ADOPTED, COMMAND, FOREIGN, MAIN, SUCCESSOR
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, KeysView
 
     from pyinit.core.model import End, Process
 
@@ -23,7 +23,7 @@ class Roster:
         self._roots: dict[int, Process] = {}
         self._successors: set[int] = set()
         self._commands: set[int] = set()
-        self._fresh: set[int] = set()
+        self._fresh: dict[int, None] = {}
         self._main_reaped = False
 
     def start(self, main: Process) -> None:
@@ -43,13 +43,13 @@ class Roster:
         if process.foreign and self._near_main(process):
             process.foreign = False
         self._roots[process.pid] = process
-        self._fresh.add(process.pid)
+        self._fresh[process.pid] = None
         return True
 
     def end(self, process: Process, end: End) -> None:
         """Take a root off the living: it is a zombie from now until it is reaped."""
         self._roots.pop(process.pid, None)
-        self._fresh.discard(process.pid)
+        self._fresh.pop(process.pid, None)
         if self.main is not None and self._is_main(process):
             self.main.name = process.name  # it may have executed something else since it was started
             self.main_end = end
@@ -81,7 +81,7 @@ class Roster:
     @property
     def served(self) -> bool:
         """True while somebody is the service, or stands for it: main or a successor lives."""
-        return self.main_alive or bool(self.successors)
+        return self.main_alive or self.succeeded
 
     @property
     def main_leads(self) -> bool:
@@ -92,6 +92,11 @@ class Roster:
     def alive(self) -> list[Process]:
         """The roots that have not ended, oldest acquaintance first."""
         return list(self._roots.values())
+
+    @property
+    def succeeded(self) -> bool:
+        """True while a successor lives."""
+        return any(pid in self._roots for pid in self._successors)
 
     @property
     def successors(self) -> list[Process]:
@@ -111,7 +116,9 @@ class Roster:
     def fresh(self) -> list[Process]:
         """The roots that came since the last `settle`, without the foreign ones."""
         return [
-            process for process in self.candidates if process.pid in self._fresh and process.pid not in self._successors
+            process
+            for process in map(self._roots.__getitem__, self._fresh)
+            if self.role(process) == ADOPTED  # neither main nor a command, neither foreign nor promoted already
         ]
 
     @property
@@ -121,6 +128,21 @@ class Roster:
             yield self.main.pid
         yield from self._successors
         yield from self._commands
+
+    def decides(self, pid: int) -> bool:
+        """Say whether this is one of the deciders."""
+        if pid in self._successors or pid in self._commands:
+            return True
+        return self.main is not None and self.main.pid == pid and self.main_end is None
+
+    def succeeds(self, pid: int) -> bool:
+        """Say whether this is one of the successors."""
+        return pid in self._successors
+
+    @property
+    def pids(self) -> KeysView[int]:
+        """The PIDs of the roots that have not ended."""
+        return self._roots.keys()
 
     def __contains__(self, pid: int) -> bool:
         return pid in self._roots

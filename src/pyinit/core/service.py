@@ -189,7 +189,7 @@ class Service:
             return []
         self._read_at = None
         actions = self._refuse(claim)
-        if self._held and self._roster.successors:
+        if self._held and self._roster.succeeded:
             actions += self.handed_over(now)
         return actions
 
@@ -230,6 +230,10 @@ class Service:
 
     def _forget(self) -> None:
         self._previous, self._claimed, self._root = self._claimed, None, None
+
+    def names(self, pid: int) -> bool:
+        """Say whether the process that is claimed to be the service has this PID."""
+        return self._claimed is not None and self._claimed.pid == pid
 
     def _is(self, process: Process) -> bool:
         """Say whether this process is the one that is claimed to be the service."""

@@ -10,6 +10,7 @@ from pyinit.core.actions import (
     SignalDescendant,
     SignalEveryone,
     SignalGroup,
+    SignalUnseen,
     Walk,
 )
 from pyinit.core.model import SIGCONT, SIGKILL
@@ -63,6 +64,7 @@ class Stop:
         signo: the signal that is being sent.
         kill_at: when SIGKILL comes (monotonic seconds).
         waiting: True while the stop command has its time: nobody is signalled.
+        unseen: the PIDs of children that have had the signal, and that nobody has looked at yet.
     """
 
     def __init__(  # noqa: PLR0913  # what the policy says of a stop
@@ -92,6 +94,7 @@ class Stop:
         self._next_at = now + wait_s
         self._walk_at = self.kill_at
         self._signalled: set[tuple[int, int]] = set()
+        self.unseen: set[int] = set()
         self._group: int | None = None
         self._group_at = 0.0
         self._escalated = False
@@ -121,6 +124,7 @@ class Stop:
         self._next_at = now + length_s if self._steps else self.kill_at
         self._walk_at = now + length_s * HEADS_ALONE
         self._signalled.clear()
+        self.unseen.clear()
         self._group = None
         self._escalated = self._walking = False
         self._everyone_at = None
@@ -158,9 +162,9 @@ class Stop:
         main = self._roster.main
         if self._roster.main_alive and main is not None:
             if self._to_main:
-                return [self._signal(main), Inspect([main])]
+                return [self._signal(main), self._inspect([main])]
             self._signalled.add(main.identity)
-            return [*self.group(now), Inspect([main])]
+            return [*self.group(now), self._inspect([main])]
         return self.roots()
 
     def group(self, now: float) -> list[Action]:
@@ -179,18 +183,36 @@ class Stop:
         left = [process for process in self._roster.alive if process.identity not in self._signalled]
         actions = [self._signal(process) for process in left if not self._has_it(process)]
         if left:
-            actions.append(Inspect(left))
+            actions.append(self._inspect(left))
         return actions
 
     def adopted(self, process: Process) -> list[Action]:
         """Signal a process that came while stopping, and look whether it ignores that."""
+        if process.pid in self.unseen:
+            self.unseen.discard(process.pid)
+            self._signalled.add(process.identity)
+            return [self._inspect([process])]
         if self.waiting or self._has_it(process):
             return []
-        return [self._signal(process), Inspect([process])]
+        return [self._signal(process), self._inspect([process])]
+
+    def came(self, children: Sequence[tuple[int, int]]) -> list[Action]:
+        """Signal children, (PID, process group), of whom nothing else is known, unless they may have had the signal.
+
+        A crowd of them: most die of it before there is time to look at each.
+        """
+        if self.waiting or self._everyone_at is not None:
+            return []
+        had = {pid for pid, _ in self._signalled} | self.unseen
+        pids = [pid for pid, pgid in children if pgid != self._group and pid not in had]
+        self.unseen.update(pids)
+        return [SignalUnseen(pids, self.signo)]
 
     def forget(self, process: Process) -> None:
-        """Forget that a process has had the signal: it has ended."""
-        self._signalled.discard(process.identity)
+        """Forget what is known by its number alone of a process: it has ended."""
+        self.unseen.discard(process.pid)
+        if not process.start_ticks:
+            self._signalled.discard(process.identity)
 
     def inspected(self, views: Iterable[View]) -> list[Action]:
         """Hand the signal on to the children of those that ignore it, and give these the other one if there is one."""
@@ -208,7 +230,7 @@ class Stop:
                         actions.append(self._signal(child))
                     deeper.append(child)
         if deeper:
-            actions.append(Inspect(deeper))
+            actions.append(self._inspect(deeper))
         return actions
 
     def walked(self, processes: Iterable[Process], now: float, *, complete: bool = True) -> list[Action]:
@@ -231,7 +253,7 @@ class Stop:
         if chosen and not self._escalated:
             actions.insert(0, self._report(chosen, now))
         if chosen and self._instead is not None:
-            actions.append(Inspect(chosen))
+            actions.append(self._inspect(chosen))
         return actions
 
     def tick(self, now: float) -> list[Action]:
@@ -256,10 +278,13 @@ class Stop:
 
     def _has_it(self, process: Process) -> bool:
         """Say whether the signal has gone to this process already, to itself or with main's group."""
-        if process.identity in self._signalled:
+        if process.identity in self._signalled or process.pid in self.unseen:
             return True
         with_group = self._group is not None and process.pgid == self._group and _before(process, self._group_at)
         return with_group or (self._everyone_at is not None and _before(process, self._everyone_at))
+
+    def _inspect(self, processes: Sequence[Process]) -> Inspect:
+        return Inspect(processes, self.signo)
 
     def _signal(self, process: Process, signo: int | None = None) -> Action:
         self._signalled.add(process.identity)

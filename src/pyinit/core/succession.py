@@ -96,7 +96,7 @@ class Succession:
     def heirs_of_reload(self, now: float) -> list[Action]:
         """Make a service of what the reload command has left, where it has ended the one that was there."""
         heirs = self._commands.left_by_reload()
-        if not self.held or self._roster.successors or not heirs:
+        if not self.held or self._roster.succeeded or not heirs:
             return []
         self._roster.promote(heirs)
         self._heir_by = None
@@ -115,14 +115,14 @@ class Succession:
             return []
         if not self.held:
             return self._hand_over(now)
-        if self._policy.until == UNTIL_SERVICE and not self._roster.successors:
+        if self._policy.until == UNTIL_SERVICE and not self._roster.succeeded:
             return self._await_heir(now)
         return self._service.settled()
 
     @property
     def _heir_due(self) -> float | None:
         """When somebody has to carry the service on, or None: somebody does, or there is nothing to wait for."""
-        return None if self._roster.successors else self._heir_by
+        return None if self._heir_by is None or self._roster.succeeded else self._heir_by
 
     def _await_heir(self, now: float) -> list[Action]:
         """Stop, for the service is over; but a reload command that runs has some time to bring another one."""

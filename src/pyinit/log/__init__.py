@@ -8,6 +8,7 @@ from __future__ import annotations
 import posix
 
 from pyinit.log import records, render
+from pyinit.log.forms import Forms
 from pyinit.log.parts import Look
 from pyinit.log.writer import Notice, Writer
 
@@ -20,6 +21,8 @@ __all__ = ["Log", "open_log"]
 
 # The JSON of the last word has at most so many bytes: a sentence fits beside it into the 4096 of Kubernetes.
 _LAST_WORD_MAX = 3072
+# The kinds of which thousands may come at once.
+FORMED = ("process.adopted", "process.reaped")
 
 
 def open_log(  # noqa: PLR0913  (one for each option of the command line)
@@ -92,6 +95,10 @@ class Log:
         self.tap: Callable[[bytes], None] | None = None
         self.keep: Callable[[bytes], None] | None = None
         self.last_word: tuple[str, bytes] | None = None
+        # Text for people is made one by one: a terminal takes no thousand lines a second.
+        self._forms: dict[str, Forms] = {}
+        if not renderer.console:
+            self._forms = {event: Forms(self._maker(event), look, render.LINE_MAX) for event in FORMED}
         writer.notice = self._notice
 
     @property
@@ -111,6 +118,11 @@ class Log:
     def dropped(self) -> int:
         """How many records were dropped so far."""
         return self._writer.dropped
+
+    @property
+    def tells_reaps(self) -> bool:
+        """Whether every reap is written, and not those alone that are told with a severity of their own."""
+        return records.SEVERITIES["info" if self.reaps else "debug"] >= self._threshold
 
     def wants(self, severity: str) -> bool:
         """Say whether a record of this severity is written."""
@@ -142,7 +154,20 @@ class Log:
         if event in records.LAST:
             self._end(self._record(event, facts, severity), shown=shown)
         elif shown:
-            self._write(self._record(event, facts, severity))
+            form = self._forms.get(event)
+            line = form.line(facts, severity, self._renderer.now) if form is not None else None
+            if line is None:
+                self._write(self._record(event, facts, severity))
+            else:
+                self._put(line)
+
+    def _maker(self, event: str) -> Callable[[Mapping[str, Any], str, str], bytes]:
+        """Return what renders records of an event with a time that is given."""
+
+        def make(facts: Mapping[str, Any], severity: str, stamp: str) -> bytes:
+            return self._renderer.render({**self._record(event, facts, severity), "timestamp": stamp})
+
+        return make
 
     def _end(self, record: dict[str, Any], *, shown: bool) -> None:
         """Write the record that tells how the run came out, and keep it as the last word."""
@@ -165,6 +190,14 @@ class Log:
         self._writer.put(line)
         self._tell(record, line)
         return line
+
+    def _put(self, line: bytes) -> None:
+        """Write a line of JSON that came of a form."""
+        self._writer.put(line)
+        if self.tap is not None:
+            self.tap(line)
+        if self.keep is not None:
+            self.keep(line)
 
     def _tell(self, record: dict[str, Any], line: bytes) -> None:
         if self.tap is not None:
@@ -191,6 +224,11 @@ class Log:
         notice.told = count
         self._tell(record, notice)
         return notice
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something to write, for want of a full batch or of a reader."""
+        return self._writer.waiting
 
     def pending_fd(self) -> int | None:
         """Write what is queued; return the descriptor to watch for POLLOUT while something is left, else None.

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json.encoder
 import posix
-import sys
 from time import time_ns
-from types import ModuleType
 
 from pyinit.log import records
 from pyinit.log.cut import cut
+from pyinit.log.loading import load_structlog
 from pyinit.log.parts import seconds_text
 
 TYPE_CHECKING = False
@@ -28,16 +26,12 @@ LINE_MAX = 4096
 # How many bytes each text of a record may take when the record does not fit: tried one after the other.
 _BUDGETS = (4096, 2048, 1536, 1024, 512, 256, 128, 64)
 
-# What structlog imports from the standard library for parts that none of our records goes through. asyncio alone is
-# 8 MB of memory and 15 ms (structlog before 23.1 imports it in a module that every record needs).
-_LATER = ("asyncio", "inspect", "logging", "threading", "traceback", "datetime")
-
 # The order of the keys that every record begins with, and the version of the schema.
 _CONTEXT = dict.fromkeys(records.COMMON) | {"pyinit.schema": records.SCHEMA}
 
-# What json.encoder.JSONEncoder hands to its accelerator: no check for cycles, repr for strangers, ASCII, no indent, the
-# separators, and then: keys unsorted, none skipped, NaN allowed.
-_ENCODER = (None, repr, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, True)
+# What json.encoder.JSONEncoder hands to its accelerator, behind no memory for cycles, repr for strangers, and ASCII: no
+# indent, the separators, and then: keys unsorted, none skipped, NaN allowed.
+_ENCODER = (None, ":", ",", False, False, True)
 
 # The names of the Elastic Common Schema; what is not here keeps its name. This is the only place that knows them.
 ECS_VERSION = "8.11.0"
@@ -80,7 +74,8 @@ class Renderer:
         except Exception as error:  # noqa: BLE001  (not there, no descriptor or memory left: PID 1 keeps its log)
             self.problem = f"{type(error).__name__}: {error}"
             bound_logger, make_renderer = WithoutStructlog, make_without_structlog
-        chain: list[Processor] = [Stamp()]
+        self._stamp = Stamp()
+        chain: list[Processor] = [self._stamp]
         if console:
             # The name of the first parameter changed over the years, its place did not: the width of the sentence.
             chain += [for_people, make_renderer(0, colours)]
@@ -91,6 +86,11 @@ class Renderer:
         # Bound once: what differs between two records goes in with each call. structlog documents this method for
         # wrappers; the public ones would look up a method of an output logger by name, and we have no output logger.
         self._process = bound_logger(None, chain, _CONTEXT)._process_event  # noqa: SLF001
+
+    @property
+    def now(self) -> bytes:
+        """The time as a record of now shows it."""
+        return self._stamp.now().encode()
 
     def render(self, record: dict[str, Any]) -> bytes:
         """Return the line of a record (`severity`, `message`, `event.name` and its own keys).
@@ -131,7 +131,10 @@ def _line(process: Factory, record: dict[str, Any]) -> bytes:
 
 
 class Stamp:
-    """Adds the time: RFC 3339, UTC, microseconds. structlog's own TimeStamper takes five times as long."""
+    """Adds the time, unless it is there: RFC 3339, UTC, microseconds. structlog's TimeStamper takes five times as long.
+
+    One is there where a form is made (pyinit.log.forms).
+    """
 
     __slots__ = ("_second", "_text")
 
@@ -141,13 +144,18 @@ class Stamp:
 
     def __call__(self, _: object, __: str, event_dict: EventDict) -> EventDict:
         """See structlog's documentation of processors."""
+        if event_dict["timestamp"] is None:
+            event_dict["timestamp"] = self.now()
+        return event_dict
+
+    def now(self) -> str:
+        """Return the time."""
         micros = time_ns() // 1000
         second = micros // 1_000_000
         if second != self._second:
             self._text = seconds_text(second)
             self._second = second
-        event_dict["timestamp"] = f"{self._text}.{micros - second * 1_000_000:06d}Z"
-        return event_dict
+        return f"{self._text}.{micros - second * 1_000_000:06d}Z"
 
 
 def to_ecs(_: object, __: str, event_dict: EventDict) -> EventDict:
@@ -180,52 +188,23 @@ def make_encoder() -> Callable[..., str]:
     ASCII, because a raw C1 control character in the name of a process steers some terminals.
     """
     try:
-        # The accelerator that JSONEncoder.encode makes for each call; here it is made once.
-        chunks = json.encoder.c_make_encoder(*_ENCODER)  # type: ignore[attr-defined]
+        # The accelerator that JSONEncoder.encode makes for each call; here it is made once. The package around it has a
+        # decoder, which loads regular expressions.
+        from _json import encode_basestring_ascii
+        from _json import make_encoder as accelerator
+
+        chunks = accelerator(None, repr, encode_basestring_ascii, *_ENCODER)
         if "".join(chunks({"a": ["\x7f", 1, 0.5, True, None]}, 0)) == '{"a":["\\u007f",1,0.5,true,null]}':
             return lambda record, **_: "".join(chunks(record, 0))
     except Exception:  # noqa: BLE001, S110  (no accelerator, or another one; nothing but speed is lost)
         pass
+    import json.encoder
+
     encode = json.encoder.JSONEncoder(separators=(",", ":"), default=repr, check_circular=False).encode
     return lambda record, **_: encode(record)
 
 
-# -- structlog -------------------------------------------------------------------------------------------------------
-
-
-def load_structlog(*, console: bool) -> tuple[Factory, Factory]:
-    """Return structlog's BoundLoggerBase and its ConsoleRenderer or JSONRenderer.
-
-    `import structlog` loads all of structlog and, among much else, asyncio: 35 to 50 ms and 10 MB. So only the modules
-    that a record goes through are imported; where that fails, because a version of structlog is made otherwise, all.
-
-    Raises:
-        ImportError: structlog is not installed.
-
-    """
-    if "structlog" not in sys.modules:
-        try:
-            with _OnlyParts():
-                return _import_parts(console=console)
-        except Exception:  # noqa: BLE001, S110  (whatever it is, the documented way is still to be tried)
-            pass
-    import structlog
-    import structlog.dev
-    import structlog.processors
-
-    return structlog.BoundLoggerBase, structlog.dev.ConsoleRenderer if console else structlog.processors.JSONRenderer
-
-
-def _import_parts(*, console: bool) -> tuple[Factory, Factory]:
-    from structlog._base import BoundLoggerBase
-
-    if console:
-        from structlog.dev import ConsoleRenderer
-
-        return BoundLoggerBase, ConsoleRenderer
-    from structlog.processors import JSONRenderer
-
-    return BoundLoggerBase, JSONRenderer
+# -- without structlog ----------------------------------------------------------------------------------------------
 
 
 class WithoutStructlog:
@@ -248,59 +227,6 @@ def make_without_structlog(*_: object, serializer: Callable[..., str] | None = N
     if serializer is None:
         return lambda _, method, event_dict: f"{event_dict['timestamp']} [{method}] {event_dict['event']}"
     return lambda _, __, event_dict: serializer(event_dict)
-
-
-class _OnlyParts:
-    """While this is open, `from structlog.x import y` loads the module x and no more than it needs.
-
-    `structlog` itself is a bare module that only knows where its parts are, and the modules of _LATER are stand-ins
-    that become the real thing when somebody looks something up in them. Afterwards sys.modules is as it was: whoever
-    imports structlog then gets all of it.
-    """
-
-    def __enter__(self) -> None:
-        spec = None
-        for finder in sys.meta_path:
-            spec = finder.find_spec("structlog", None)
-            if spec is not None:
-                break
-        if spec is None or spec.submodule_search_locations is None:
-            raise ModuleNotFoundError(name="structlog")
-        bare = ModuleType("structlog")
-        bare.__path__ = spec.submodule_search_locations
-        self._set = {name: _Later(name) for name in _LATER if name not in sys.modules}
-        tracebacks = ModuleType("structlog.tracebacks")
-        # The renderer of tracebacks, which costs 5 ms (dataclasses, inspect) and prints local variables: not for us.
-        tracebacks.ExceptionDictTransformer = _NoTracebacks  # type: ignore[attr-defined]
-        sys.modules.update(self._set)
-        sys.modules["structlog"] = bare
-        sys.modules["structlog.tracebacks"] = tracebacks
-
-    def __exit__(self, *_: object) -> None:
-        for name in [name for name in sys.modules if name.partition(".")[0] == "structlog"]:
-            del sys.modules[name]
-        for name, stand_in in self._set.items():
-            if sys.modules.get(name) is stand_in:
-                del sys.modules[name]
-
-
-class _Later(ModuleType):
-    """Stands in for a module of the standard library until something is looked up in it."""
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  (whatever the module has)
-        own = self.__name__
-        if name.startswith("__"):
-            raise AttributeError(name)
-        if sys.modules.get(own) is self:
-            del sys.modules[own]
-        return getattr(__import__(own), name)
-
-
-class _NoTracebacks:
-    """Stands in for structlog's ExceptionDictTransformer."""
-
-    def __init__(self, *_: object, **__: object) -> None:
-        pass
 
 
 # -- terminals -------------------------------------------------------------------------------------------------------

@@ -5,16 +5,18 @@ from __future__ import annotations
 import fcntl
 import posix
 import select
-from collections import deque
 from errno import EAGAIN, EDQUOT, EFBIG, EINTR, EIO, EMSGSIZE, ENOSPC, ENOTTY, EPIPE
 from time import monotonic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket
+    from collections import deque
     from collections.abc import Callable
 
     Send = Callable[[bytes], int]
+else:
+    from _collections import deque  # what the module around it adds is made in Python, and not small
 
 # What pipe(7) lets through in one piece, in bytes.
 PIPE_BUF = 4096
@@ -194,6 +196,11 @@ class Writer:
         self._batch = _BIG_BATCH if sock.type == _socket.SOCK_STREAM else 0
         flags = _socket.MSG_DONTWAIT | _socket.MSG_NOSIGNAL
         return lambda data: sock.send(data, flags)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something to write."""
+        return bool(self._queue)
 
     def put(self, line: bytes) -> None:
         """Queue one line (at most 4096 bytes with its newline); write when a batch is full; drop where is no room.
