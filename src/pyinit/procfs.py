@@ -164,7 +164,8 @@ class Proc:
             return []
         newest, lowest = int(last), _RESERVED if int(last) > _RESERVED else 1
         below = range(newest, max(lowest, newest - count), -1)
-        return [*below, *range(int(end) - 1, int(end) - 1 - (count - len(below)), -1)] if lowest > 1 else below
+        highest = int(end) - 1
+        return [*below, *range(highest, max(newest, highest - (count - len(below))), -1)] if lowest > 1 else below
 
     def _probe(self) -> list[int]:
         """Find our children without /proc: ask the kernel for each PID up to the newest whether it is ours."""
