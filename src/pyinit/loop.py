@@ -36,7 +36,7 @@ CROWD = 64
 # Who of them is still there is looked at when nobody has ended for so long, and after so long anyway (seconds).
 CALM_S = 0.02
 CROWD_S = 0.5
-# Whether something is more urgent is asked before each of so many ends.
+# Whether something is more urgent is asked before each of so many ends, and of so many who are looked at.
 ENDS = 32
 # After an error that nobody foresaw: when to try again (seconds).
 RETRY_S = 0.1
@@ -333,8 +333,8 @@ class Loop:
             new = self._newcomers()
             if not new:
                 break
-            for pid in new:
-                if self._breaks_off():
+            for number, pid in enumerate(new):
+                if not number % ENDS and self._breaks_off():
                     return found
                 # To ask the kernel costs a fiftieth of a description, which a zombie gets at its end.
                 process = self._proc.child(pid) if kernel.is_alive(pid) else None
