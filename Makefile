@@ -57,12 +57,13 @@ bench: install ## measure pyinit beside tini, dumb-init, catatonit, supervisord,
 	$(python) -m benchmarks $(if $(QUICK),--quick) $(ARGS)
 
 .PHONY: check
-check: install ## ruff, mypy --strict, the log schema, links and wording of the documents, shellcheck
+check: install ## ruff, mypy --strict, the log schema, the documents and their tables, shellcheck
 	$(python) -m ruff check
 	$(python) -m ruff format --check
 	$(python) -m mypy --strict src tests scripts benchmarks
 	$(python) scripts/check_schema.py
 	$(python) scripts/check_documents.py
+	$(python) -m benchmarks.table --check
 	.venv/bin/shellcheck $(shell_scripts)
 
 .PHONY: image

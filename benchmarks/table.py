@@ -187,11 +187,10 @@ def place(result: dict[str, Any]) -> str:
     sizes = f" {result['note']}" if "note" in result else sizes
     failed = result.get("failed", [])
     missing = f" Without a result, because it took too long: {'; '.join(failed)}." if failed else ""
-    busy = max(machine["load_before"], result["load_after"])
     noise = (
         " **Other work kept the processors busy meanwhile: these are no figures of a quiet machine, and what needs a"
         " processor to itself comes off worst.**"
-        if busy > machine["processors"] / 2
+        if machine["load_before"] > machine["processors"] / 2  # behind it is the load of the benchmark itself
         else ""
     )
     return (
