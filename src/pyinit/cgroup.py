@@ -39,7 +39,8 @@ def _candidates() -> list[str]:
 
 
 def _numbers(path: str) -> list[int]:
-    return [int(number) for number in _read(path).split()]
+    """List the numbers in a file of the group; 0 stands for whoever is outside of our PID namespace."""
+    return [number for number in map(int, _read(path).split()) if number]
 
 
 def _read(path: str) -> bytes:

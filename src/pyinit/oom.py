@@ -30,6 +30,12 @@ class OomKills:
         """Whether there is such a counter."""
         return self._path is not None
 
+    def start_anew(self) -> None:
+        """Count on from here: kills until now are none of those that come."""
+        count = None if self._path is None else _count(self._path)
+        if count is not None:
+            self._seen = count
+
     def happened(self) -> bool:
         """Say whether there was one more kill since this was last asked; each is told once."""
         count = None if self._path is None else _count(self._path)

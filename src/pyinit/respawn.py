@@ -46,6 +46,8 @@ class Respawner:
         """Forget whom SIGKILL went to, and what the last run has said or left of itself."""
         del action, now
         self._effects.final_kill = self._effects.final_kill.anew()
+        if self._effects.oom is not None:
+            self._effects.oom.start_anew()  # those that SIGKILL was due for were not asked about
         if self._serving is not None:
             self._serving.close_run()
         if self._control is not None:

@@ -166,7 +166,8 @@ class Watch(witness.Witness):
                 left_s = end - time.monotonic()
                 if left_s <= 0:
                     living = [(life, life.holder) for life in self.lives if life.ended_ns is None]
-                    message = f"waited {timeout_s} s for {what}; alive, with their parents: {living}"
+                    lost = "; events were lost" if self.lost else ""
+                    message = f"waited {timeout_s} s for {what}{lost}; alive, with their parents: {living}"
                     raise AssertionError(message)
                 self._changed.wait(left_s)
             return true

@@ -38,6 +38,7 @@ TIMES_AGAIN = 200
 @pytest.mark.invariant(3)
 @pytest.mark.invariant(5)
 @pytest.mark.timeout_s(900)
+@pytest.mark.alone("it follows each event of a tree, and the kernel drops some where others have thousands")
 @pytest.mark.parametrize("block", range(BLOCKS))
 def test_random_tree(mode: str, workdir: Path, block: int) -> None:
     """Nobody is left, each end has one record with its true status, and the exit status is that of docs/exit-status.md.

@@ -38,7 +38,7 @@ def test_where_it_is(mount: Path, monkeypatch: pytest.MonkeyPatch, own: str, fil
     read = cgroup._read
     monkeypatch.setattr(cgroup, "_read", lambda path: own.encode() if path == "/proc/self/cgroup" else read(path))
     (mount / file).parent.mkdir(parents=True, exist_ok=True)
-    (mount / file).write_text(f"1\n{OWN}\n77\n", encoding="ascii")
+    (mount / file).write_text(f"0\n1\n{OWN}\n77\n0\n", encoding="ascii")
     assert ControlGroup().living() == [1, int(OWN), 77]
 
 

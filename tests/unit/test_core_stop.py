@@ -167,6 +167,7 @@ def test_whose_end_passes(policy: Policy) -> None:
     assert not machine.leaves_heirs(20)
     history.tell("signal TERM", "signal TERM")
     assert machine.passes(30, bad)
+    assert not machine.passes(30, end("killed", "KILL"))
     assert not machine.passes(20, bad)
     history.tell("signal INT")
     assert machine.unseen == set()

@@ -60,6 +60,18 @@ def test_a_kill_before_the_first_look_is_told(files: Callable[[Files], Files]) -
     assert not kills.happened()
 
 
+def test_kills_of_the_run_before_are_forgotten(files: Callable[[Files], Files]) -> None:
+    """Another run counts from where it begins."""
+    present = files(V2)
+    kills = oom.OomKills(0)
+    kills.start_anew()
+    assert not kills.happened()
+    for path in present:
+        present[path] = ""
+    kills.start_anew()
+    assert not kills.happened()
+
+
 @pytest.mark.parametrize("text", ["", "oom_kill\n", "oom_kill many\n", "garbage"])
 def test_without_a_count_nothing_was_killed(files: Callable[[Files], Files], text: str) -> None:
     """No file, or one in another form, explains no end."""

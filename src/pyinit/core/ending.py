@@ -146,8 +146,10 @@ class Ending:
 
     def passed(self, pids: Iterable[int]) -> None:
         """Forget children of whom nothing but the number was known: they have ended."""
+        gone = {(pid, 0) for pid in pids}
+        self._undeliverable -= gone
         if self._stop is not None:
-            self._stop.unseen.difference_update(pids)
+            self._stop.forget_numbers(gone)
 
     def dying(self, now: float) -> None:
         """Note that the kill is getting on."""

@@ -8,7 +8,18 @@ from pyinit.core.commands import Commands
 from pyinit.core.ending import Ending
 from pyinit.core.forwarding import Forwarding
 from pyinit.core.jobs import Jobs
-from pyinit.core.model import ADOPTED, COMMAND, EXITED, MAIN, NOT_READY, STOP_COMMAND, SUCCESSOR, End
+from pyinit.core.model import (
+    ADOPTED,
+    COMMAND,
+    EXITED,
+    KILLED,
+    MAIN,
+    NOT_READY,
+    SIGKILL,
+    STOP_COMMAND,
+    SUCCESSOR,
+    End,
+)
 from pyinit.core.requests import Requests
 from pyinit.core.roster import Roster
 from pyinit.core.service import Service
@@ -165,11 +176,12 @@ class Machine:
     def passes(self, pid: int, end: End) -> bool:
         """Say whether this end of a child decides nothing and is told at debug alone: who it was need not be known.
 
-        That is the end of one whom nobody knew, if it is a good one, or while everybody is being stopped.
+        That is the end of one whom nobody knew, if it is a good one, or while everybody is being stopped. A SIGKILL is
+        always looked into: it may be the kernel's, for want of memory, and that is counted.
         """
         if pid in self.roster or self._ending.killing or self.service.names(pid):
             return False
-        return self._ending.begun or end.good
+        return end.good or (self._ending.begun and not (end.kind == KILLED and end.value == SIGKILL))
 
     def handle(self, event: events.Event, now: float) -> list[Action]:
         """Take an event at a time in monotonic seconds; return the actions to carry out, in order."""

@@ -18,6 +18,7 @@ from pyinit.core.model import SIGCONT, SIGKILL
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from collections.abc import Set as AbstractSet
 
     from pyinit.core.actions import Action
     from pyinit.core.events import View
@@ -213,6 +214,11 @@ class Stop:
         self.unseen.discard(process.pid)
         if not process.start_ticks:
             self._signalled.discard(process.identity)
+
+    def forget_numbers(self, identities: AbstractSet[tuple[int, int]]) -> None:
+        """Forget children of whom nothing but the number was known, (PID, 0): they have ended."""
+        self.unseen.difference_update(pid for pid, _ in identities)
+        self._signalled -= identities
 
     def inspected(self, views: Iterable[View]) -> list[Action]:
         """Hand the signal on to the children of those that ignore it, and give these the other one if there is one."""
