@@ -91,12 +91,15 @@ def test_only_main_gets_what_was_passed(*, fails: bool) -> None:
 def test_the_next_kill_begins_anew() -> None:
     """When a run is over, whom SIGKILL went to is forgotten: the next kill holds its own dead."""
     proc: Any = SimpleNamespace(lists_children=True)
-    effects: Any = SimpleNamespace(final_kill=FinalKill(proc, list))
+    begun: list[str] = []
+    oom = SimpleNamespace(start_anew=lambda: begun.append("oom"))
+    effects: Any = SimpleNamespace(oom=oom, final_kill=FinalKill(proc, list))
     before = effects.final_kill
     launch: Any = SimpleNamespace(proc=proc)
     calls = Respawner(launch, effects, None, None, lambda _event: None).calls
     calls[CloseRun](CloseRun(), 0.0)
     assert effects.final_kill is not before
+    assert begun == ["oom"]
 
 
 def test_the_control_socket_is_served_again() -> None:
@@ -105,7 +108,7 @@ def test_the_control_socket_is_served_again() -> None:
     serving: Any = SimpleNamespace(close_run=lambda: told.append("run closed"))
     control: Any = SimpleNamespace(go_on=lambda: told.append("control goes on"))
     launch: Any = SimpleNamespace(proc=SimpleNamespace(lists_children=True))
-    effects: Any = SimpleNamespace(final_kill=FinalKill(launch.proc, list))
+    effects: Any = SimpleNamespace(oom=None, final_kill=FinalKill(launch.proc, list))
     calls = Respawner(launch, effects, serving, control, lambda _event: None).calls
     calls[CloseRun](CloseRun(), 0.0)
     assert told == ["run closed", "control goes on"]
