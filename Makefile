@@ -71,10 +71,9 @@ image: ## build the container image, pyinit
 	docker build --network host --tag pyinit .
 
 .PHONY: container-test
-container-test: at_most = 2 # one engine does the work for all of them
 container-test: install image ## build the image and run the tests in real containers (any engine that answers as docker)
 	@scripts/how-to-tools
-	$(pytest) $(side_by_side) tests/container tests/daemons $(ARGS)
+	$(pytest) tests/container tests/daemons $(ARGS)
 
 .PHONY: test-all-pythons
 test-all-pythons: install ## unit and system tests with every further Python (3.11 or newer) on this machine
