@@ -73,13 +73,25 @@ class _Bare(ast.NodeTransformer):
 
 def as_function(source: str, where: str) -> str:
     """Return a module as the text of a function `module`. Raises SystemExit where it would not be the same."""
-    bare = ast.unparse(ast.fix_missing_locations(_Bare().visit(ast.parse(source))))
+    tree = ast.fix_missing_locations(_Bare().visit(ast.parse(source)))
+    bare = ast.unparse(tree)
     symbols = symtable.symtable(bare, where, "exec").get_symbols()
-    names = sorted(
+    assigned = {
         symbol.get_name()
         for symbol in symbols
         if symbol.is_assigned() or symbol.is_imported() or symbol.is_declared_global()
-    )
+    }
+    # What `:=` sets in a comprehension is the module's; whoever else sets such a name in a function of his keeps it.
+    names = sorted(assigned | {node.target.id for node in ast.walk(tree) if isinstance(node, ast.NamedExpr)})
+    # From 3.12 on a comprehension is part of the code around it (PEP 709): its names, also that of a `:=`, are listed with
+    # those of the code, and its own still are nobody else's.
+    comprehended = {
+        name.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.comprehension)
+        for name in ast.walk(node.target)
+        if isinstance(name, ast.Name)
+    }
     made = ast.parse("def module():\n    pass")
     function = made.body[0]
     assert isinstance(function, ast.FunctionDef)  # noqa: S101  # for the type checker
@@ -88,8 +100,9 @@ def as_function(source: str, where: str) -> str:
     scope: dict[str, object] = {}
     exec(compile(text, where, "exec", dont_inherit=True), scope)  # noqa: S102  # it defines a function of ours
     code = scope["module"].__code__  # type: ignore[attr-defined]
-    if code.co_varnames or code.co_cellvars or code.co_freevars:
-        raise SystemExit(f"{where}: a name of the module is not global: {code.co_varnames + code.co_cellvars}")
+    local = {*code.co_varnames, *code.co_cellvars, *code.co_freevars} - comprehended - set(names)
+    if local:
+        raise SystemExit(f"{where}: a name of the module is not global: {sorted(local)}")
     return text
 
 
