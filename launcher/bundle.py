@@ -83,8 +83,8 @@ def as_function(source: str, where: str) -> str:
     }
     # What `:=` sets in a comprehension is the module's; whoever else sets such a name in a function of his keeps it.
     names = sorted(assigned | {node.target.id for node in ast.walk(tree) if isinstance(node, ast.NamedExpr)})
-    # From 3.12 on a comprehension is part of the code around it (PEP 709): its names, also that of a `:=`, are listed with
-    # those of the code, and its own still are nobody else's.
+    # From 3.12 on a comprehension is part of the code around it (PEP 709): its names, also that of a `:=`, are listed
+    # with those of the code, and its own still are nobody else's.
     comprehended = {
         name.id
         for node in ast.walk(tree)
