@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import posix
 
+from pyinit.procfs import read_all
+
 _MOUNT = "/sys/fs/cgroup"
-_CHUNK = 1 << 16
 
 
 class ControlGroup:
@@ -30,7 +31,7 @@ def _candidates() -> list[str]:
     In a container the path may be the one outside, and the mount may show our group as its root.
     """
     found = []
-    for line in _read("/proc/self/cgroup").decode("utf-8", "surrogateescape").splitlines():
+    for line in read_all("/proc/self/cgroup").decode("utf-8", "surrogateescape").splitlines():
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         mounts = [f"{_MOUNT}/{controllers}"] if controllers else [_MOUNT, f"{_MOUNT}/unified"]
@@ -40,20 +41,4 @@ def _candidates() -> list[str]:
 
 def _numbers(path: str) -> list[int]:
     """List the numbers in a file of the group; 0 stands for whoever is outside of our PID namespace."""
-    return [number for number in map(int, _read(path).split()) if number]
-
-
-def _read(path: str) -> bytes:
-    try:
-        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
-    except OSError:
-        return b""
-    parts = []
-    try:
-        while part := posix.read(fd, _CHUNK):
-            parts.append(part)
-    except OSError:
-        pass  # the group is gone (ENODEV), or of a kind whose processes cannot be listed (EOPNOTSUPP)
-    finally:
-        posix.close(fd)
-    return b"".join(parts)
+    return [number for number in map(int, read_all(path).split()) if number]

@@ -57,7 +57,7 @@ def _read_once(path: str, size: int = _CHUNK) -> bytes | None:
         posix.close(fd)
 
 
-def _read_all(path: str) -> bytes:
+def read_all(path: str) -> bytes:
     """Read a file to its end: lists come a page at a time. Empty when it cannot be read."""
     try:
         fd = posix.open(path, _RDONLY)
@@ -68,7 +68,7 @@ def _read_all(path: str) -> bytes:
         while part := posix.read(fd, _CHUNK):
             parts.append(part)
     except OSError:
-        pass  # the process has gone while we read: what was read is what there is
+        pass  # the process, or the control group, has gone while we read: what was read is what there is
     finally:
         posix.close(fd)
     return b"".join(parts)
@@ -344,7 +344,7 @@ class Proc:
         return [
             int(child)
             for thread in ([pid] if threads == 1 else _numbers(f"/proc/{pid}/task"))
-            for child in _read_all(f"/proc/{pid}/task/{thread}/children").split()
+            for child in read_all(f"/proc/{pid}/task/{thread}/children").split()
         ]
 
     def children_exist_before_main(self) -> list[int]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyinit import cgroup
+from pyinit import cgroup, procfs
 from pyinit.cgroup import ControlGroup
 
 if TYPE_CHECKING:
@@ -35,8 +35,10 @@ def mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(("own", "file"), LAYOUTS.values(), ids=LAYOUTS)
 def test_where_it_is(mount: Path, monkeypatch: pytest.MonkeyPatch, own: str, file: str) -> None:
     """Our group is found where it is mounted: the file that names us."""
-    read = cgroup._read
-    monkeypatch.setattr(cgroup, "_read", lambda path: own.encode() if path == "/proc/self/cgroup" else read(path))
+    read = procfs.read_all
+    monkeypatch.setattr(
+        "pyinit.cgroup.read_all", lambda path: own.encode() if path == "/proc/self/cgroup" else read(path)
+    )
     (mount / file).parent.mkdir(parents=True, exist_ok=True)
     (mount / file).write_text(f"0\n1\n{OWN}\n77\n0\n", encoding="ascii")
     assert ControlGroup().living() == [1, int(OWN), 77]
