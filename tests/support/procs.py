@@ -92,17 +92,22 @@ def wakeups(pid: int) -> int:
 def asleep(pid: int, *, for_ever: bool = False) -> bool:
     """Say whether pyinit sleeps in its one place: then it has dealt with all that has happened so far.
 
-    `for_ever`: and whether nothing but an event will wake it up. The state in /proc/PID/stat does not say so: a
-    process that looks for zombies shows as sleeping for a moment. /proc/PID/syscall names a system call only when the
-    process is off the CPU and has no reason to come back.
+    `for_ever`: and whether nothing but an event will wake it up. No one file in /proc says so: by its state a process
+    sleeps also where it looks for zombies; its system call is told as soon as it is off the CPU, and that it is as well
+    in the moment in which it has been woken and waits for another CPU to take it (TASK_WAKING: state R).
     """
-    if int(status_field(pid, "ShdPnd") or "1", 16):
+    if not _sleeps(pid) or int(status_field(pid, "ShdPnd") or "1", 16):
         return False
     try:
         call = Path(f"/proc/{pid}/syscall").read_text().split()
     except OSError:
         return False
-    return call[0] in _EPOLL_WAITS and (not for_ever or int(call[4], 16) & _FOR_EVER == _FOR_EVER)
+    waits = call[0] in _EPOLL_WAITS and (not for_ever or int(call[4], 16) & _FOR_EVER == _FOR_EVER)
+    return waits and _sleeps(pid)
+
+
+def _sleeps(pid: int) -> bool:
+    return stat(pid)[:1] == ["S"]
 
 
 def wait_until_asleep(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support import procs
 from support.needs import cannot
 from support.programs import program
 from support.run import (
@@ -45,6 +46,7 @@ PATIENCE_S = 1.0
 GRACE_S = 0.4
 GRACE = ("--grace", "400ms")
 CROWD = 10_001  # with the one that has started them
+MANY = 300  # fewer than the limits of `crowded` leave room for
 KILLED = 128 + signal.SIGKILL
 # Without a line for each of thousands of processes; the totals are told all the same.
 QUIET = ("--log-format", "json", "--log-level", "info")
@@ -215,9 +217,10 @@ def test_limit_of_processes_is_reached(pyinit: Start, mode: str, pause_ms: str) 
     """Nobody can fork any more, pyinit neither, and whoever ends gives the place to somebody new (a fork bomb)."""
     run = pyinit(program("fill"), pause_ms, options=GRACE, log_options=QUIET, stage=crowded(mode))
     run.out.wait("ready")
+    # How many of them pyinit reaps is chance: the kernel buries whose parent ignores SIGCHLD and is still there.
+    assert len(procs.descendants(run.pid)) > MANY
     assert run.stop() == KILLED
     assert in_time(run), run.seconds
-    assert run.one(EXITED)["pyinit.totals.killed"] > 50
 
 
 def crowd(pyinit: Start, *, obey: bool, log_options: Sequence[str]) -> Run:
