@@ -1,4 +1,4 @@
-"""What a start, a reap and an idle second cost, in counts that no other load on the machine changes.
+"""What a start, a reap, an idle second and the end cost, in counts that no other load on the machine changes.
 
 Modules are counted by the interpreter, system calls by strace(1). A bound that is exceeded names what has grown; one
 that has become too high is to be lowered with the change that made it so.
@@ -43,6 +43,10 @@ CALLS_BEFORE_LOOP = 297
 # one finds him, one reaps him; with a record three describe him. One write takes the records of many.
 CALLS_PER_REAP = 3.2
 CALLS_PER_LOGGED_REAP = 6.2
+# System calls from what wakes pyinit when main ends, and is the last, to its own exit; the wait is none of them. The
+# signal; is SIGKILL due; who has died; who was left behind, to the end of the list, and is SIGKILL due meanwhile; who
+# main was (three); the reap; that nobody is left; the record; the log is closed; the exit.
+CALLS_AT_THE_END = 14
 
 WAITS = ("epoll_wait", "epoll_pwait", "epoll_pwait2")
 MEMORY = ("brk", "mmap", "munmap", "mprotect", "mremap", "madvise", "futex")
@@ -213,18 +217,34 @@ def test_calls_per_reap(workdir: Path, options: tuple[str, ...], most: float) ->
     assert (calls_for(workdir, many, *options) - calls_for(workdir, few, *options)) / (many - few) <= most
 
 
-def test_no_calls_when_idle(workdir: Path) -> None:
-    """Between the first record and the end of main there is one call: the wait."""
+def quiet_run(workdir: Path, idle_s: float) -> list[Call]:
+    """Return the calls of a run whose main ends so long after the first record was read, with its standard input."""
     trace = workdir / "trace"
     words = ["strace", "-qq", "-o", str(trace), pyinit_command(), "--", program("until_eof")]
     pipe = subprocess.PIPE
-    with subprocess.Popen(words, env=plain_environment(), stdin=pipe, stdout=pipe, stderr=pipe) as process:
+    environ = plain_environment()
+    # In a session of its own there is no terminal, which takes calls of its own.
+    with subprocess.Popen(words, env=environ, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True) as process:
         assert process.stderr is not None
         assert b"pyinit.started" in process.stderr.readline()
-        pass_time(IDLE_S)
-        process.communicate(timeout=DEADLINE_S)  # main ends with its standard input
+        pass_time(idle_s)
+        _, log = process.communicate(timeout=DEADLINE_S)
         assert process.returncode == 0
-    calls = calls_of(trace)
+        assert b"pyinit.exited" in log
+    return calls_of(trace)
+
+
+def test_calls_at_the_end(workdir: Path) -> None:
+    """Whoever waits for the end of pyinit waits for so many calls after main's."""
+    calls = quiet_run(workdir, 0)
+    last_wait = max(number for number, call in enumerate(calls) if call.name in WAITS)
+    assert len(calls) - last_wait - 1 <= CALLS_AT_THE_END, calls[last_wait:]
+    assert calls[-1].name == "exit_group"
+
+
+def test_no_calls_when_idle(workdir: Path) -> None:
+    """Between the first record and the end of main there is one call: the wait."""
+    calls = quiet_run(workdir, IDLE_S)
     told = next(number for number, call in enumerate(calls) if _RECORD.match(call.line))
     meanwhile = calls[told + 1 : told + 1 + index_of(calls[told + 1 :], "read")]
     assert [call.name for call in meanwhile] == [calls[told + 1].name], meanwhile
