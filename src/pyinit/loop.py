@@ -70,7 +70,7 @@ class Loop:
         self._before = set(before)
         self._jobs = jobs
         self._sources = sources
-        self._sources.add(signals_fd, self._signals_are_there)
+        self._sources.add(signals_fd, None)  # they are read at their turn, whatever else there is
         self._log_fd: int | None = None
         self._broken_off = False
         self._may_break_off = True
@@ -127,17 +127,18 @@ class Loop:
             self._more = True
         if self._more:
             self._more = False
-            self._stopped()
+            if self._jobs:
+                self._stopped()
             self._children()
+            if self._effects.status is not None:
+                self._log.flush()
+                return
         deadline = self._machine.deadline
         if deadline is not None and time.monotonic() >= deadline:
             self.take(events.TimeUp())
         if self._stopping and self._look_at is None:
             self._look_at = time.monotonic() + (CALM_S if self._machine.unseen else STOPPING_LOOK_S)
         self._watch_log()
-
-    def _signals_are_there(self) -> None:
-        """Do nothing: they are read at their turn, whatever else there is."""
 
     def _take_signals(self) -> None:
         for signo, sender_pid, sender_uid in kernel.read_signals(self._signals_fd):
@@ -177,7 +178,7 @@ class Loop:
     def _stopped(self) -> None:
         """Where there is a terminal: tell whether main has been stopped."""
         main = self._machine.roster.main
-        if self._jobs and main is not None and self._machine.roster.main_alive:
+        if main is not None and self._machine.roster.main_alive:
             signo = kernel.stopped(main.pid)
             if signo is not None:
                 self.take(events.Stopped(signo))

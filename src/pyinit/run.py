@@ -101,7 +101,7 @@ def run(launch: Launch) -> int:
     gc.freeze()  # all of this stays: no search for garbage is to go through it while a signal waits
     gc.enable()  # off since the interpreter's start: see pyinit-main
     status = loop.run()
-    if machine.roster.main is not None:
+    if jobs and machine.roster.main is not None:
         launch.terminal.take_back(machine.roster.main.pgid)
     if serving is not None:
         serving.clean()

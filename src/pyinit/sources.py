@@ -19,13 +19,14 @@ class Sources:
     def __init__(self) -> None:
         self._poll = select.epoll()
         self.before: Callable[[], object] | None = None
-        self._calls: dict[int, Callable[[], object]] = {}
+        self._calls: dict[int, Callable[[], object] | None] = {}
         self._patient: set[int] = set()
         self._ready: list[int] = []
 
-    def add(self, fd: int, call: Callable[[], object], *, writing: bool = False, patient: bool = False) -> None:
+    def add(self, fd: int, call: Callable[[], object] | None, *, writing: bool = False, patient: bool = False) -> None:
         """Call `call` whenever there is something to read from `fd`; `writing`: whenever there is room to write.
 
+        None: it only ends the wait.
         `patient`: what it does takes its time, and it is called by `serve`.
         """
         self._calls[fd] = call

@@ -79,6 +79,9 @@ class Log:
     def pending_fd(self) -> None:
         """Have no reader to wait for."""
 
+    def flush(self) -> None:
+        """Have nothing to write."""
+
     def of(self, event: str) -> list[dict[str, object]]:
         """Return the facts of all records of an event, since the last run began."""
         return [facts for name, facts, _ in self.records[self.first :] if name == event]

@@ -53,6 +53,16 @@ def test_what_is_ready_is_called(pipes: list[Pipe]) -> None:
     assert [pipe.calls for pipe in pipes] == [2, 0]
 
 
+def test_what_only_ends_the_wait(pipes: list[Pipe]) -> None:
+    """What has no call of its own ends a wait without a limit, and whoever waited looks at it."""
+    sources = Sources()
+    sources.add(pipes[0].reading, None)
+    sources.add(pipes[1].reading, pipes[1].call)
+    os.write(pipes[0].writing, b"x")
+    sources.wait(-1)
+    assert [pipe.calls for pipe in pipes] == [0, 0]
+
+
 def test_end_of_a_pipe_is_something_to_read(pipes: list[Pipe]) -> None:
     """Who waits to read is told that nobody writes any more."""
     sources = Sources()

@@ -243,10 +243,11 @@ class Writer:
 
         What could not be written is counted in `dropped`. Lines that come later are dropped.
         """
-        self.flush()
-        if self._queue and self._poll_fd >= 0:
-            self._wait_for_reader(monotonic() + max_wait_s)
-        self._lose(keep_first=False)
+        if self._queue or self.untold:
+            self.flush()
+            if self._queue and self._poll_fd >= 0:
+                self._wait_for_reader(monotonic() + max_wait_s)
+            self._lose(keep_first=False)
         self._send = None
         self._poll_fd = -1
         if self._socket is not None:
