@@ -98,6 +98,7 @@ def run(launch: Launch) -> int:
     if why:
         log.report("pyinit.degraded", why)
     _say_what_is_missing(launch, log)
+    termination_log = _termination_log(launch)
     gc.freeze()  # all of this stays: no search for garbage is to go through it while a signal waits
     gc.enable()  # off since the interpreter's start: see pyinit-main
     status = loop.run()
@@ -105,7 +106,8 @@ def run(launch: Launch) -> int:
         launch.terminal.take_back(machine.roster.main.pgid)
     if serving is not None:
         serving.clean()
-    _last_word(launch, log)
+    if termination_log is not None:
+        _last_word(termination_log, launch, log)
     if control is not None:
         control.last_words()
     log.close(LAST_FLUSH_S)
@@ -155,15 +157,22 @@ def _serve(
     return serving
 
 
-def _last_word(launch: Launch, log: Log) -> None:
-    """Leave the last record where Kubernetes reads it, or where --termination-log says."""
-    path = launch.settings.termination_log
-    if log.last_word is None or (path is None and not (launch.pid1 and _is_empty(TERMINATION_LOG))):
+def _termination_log(launch: Launch) -> str | None:
+    """Return where the last record is to be left: as --termination-log says, or where Kubernetes has put a file."""
+    if launch.settings.termination_log is not None:
+        return launch.settings.termination_log
+    return TERMINATION_LOG if launch.pid1 and posix.access(TERMINATION_LOG, posix.F_OK) else None
+
+
+def _last_word(path: str, launch: Launch, log: Log) -> None:
+    """Leave the last record there, where main has left none of its own in the file of Kubernetes."""
+    asked = launch.settings.termination_log is not None
+    if log.last_word is None or not (asked or _is_empty(path)):
         return
     from pyinit import termination
 
     # Nobody hears of it when this fails: the last record has been written. Whether it can be was seen at the start.
-    termination.write(path or TERMINATION_LOG, path is not None, *log.last_word)
+    termination.write(path, asked, *log.last_word)
 
 
 def _is_empty(path: str) -> bool:
@@ -210,7 +219,9 @@ def refuse(launch: Launch, error: SpawnError) -> int:
         "value": step.value if step is not None else None,
     }
     log.report("spawn.failed", facts)
-    _last_word(launch, log)
+    termination_log = _termination_log(launch)
+    if termination_log is not None:
+        _last_word(termination_log, launch, log)
     log.close(LAST_FLUSH_S)
     return status
 
