@@ -202,8 +202,12 @@ def test_calls_before_loop(workdir: Path) -> None:
 
 def calls_for(workdir: Path, orphans: int, *options: str) -> int:
     """Return the calls of a run in which so many orphans end while pyinit stands still."""
-    # cat ends when the last orphan has closed its standard output.
-    script = f"kill -STOP $PPID; {program('storm')} {orphans} </dev/null | cat >/dev/null; kill -CONT $PPID"
+    # cat ends when the last orphan has closed its standard output, and some are not dead yet. pyinit goes on when all
+    # of them are, and main as well: what it looks at depends on who is dead by then.
+    dead = "until read -r stat </proc/$pid/stat && case $stat in *') Z '*) ;; *) false ;; esac; do :; done"
+    wait = f"for pid in $(cat /proc/$PPID/task/$PPID/children); do [ $pid = $$ ] || {dead}; done"
+    storm = f"kill -STOP $PPID; {program('storm')} {orphans} </dev/null | cat >/dev/null"
+    script = f"{storm}; {wait}; pid=$$; ({dead}; kill -CONT $PPID) &"
     return len(traced(workdir, pyinit_command(), "--until=main", *options, "--", "sh", "-c", script))
 
 
