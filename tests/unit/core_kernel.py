@@ -60,6 +60,11 @@ class Task:
         return self.end is None
 
     @property
+    def runs(self) -> bool:
+        """True while it can do anything at all: who is in the D state neither does anything nor ends."""
+        return self.alive and not self.stuck
+
+    @property
     def identity(self) -> tuple[int, int]:
         """What the core knows it by."""
         return (self.pid, 0 if self.hidden else self.ticks)
@@ -135,6 +140,7 @@ class Kernel:
 
     def fork(self, parent: Task | None) -> Task:
         """Make a child; without a parent, a process that comes from outside."""
+        assert parent is None or parent.runs, f"{parent} cannot fork"
         taken = self._taken
         pid = next(number for number in itertools.islice(self._numbers, MOST_PIDS) if number not in taken)
         last = [task.ticks for task in self.reaped if task.pid == pid]
@@ -159,8 +165,8 @@ class Kernel:
             task.moved = True
 
     def exit(self, task: Task, end: End) -> None:
-        """End a process: its children go to the nearest subreaper above, or to pyinit."""
-        if not task.alive:
+        """End a process, if it can: its children go to the nearest subreaper above, or to pyinit."""
+        if not task.runs:
             return
         task.end = end
         heir = self._heir(task)
@@ -199,7 +205,7 @@ class Kernel:
 
     def react(self, task: Task, how: str) -> None:
         """Have a process answer the signal that has waited longest for it."""
-        if task.alive and task.pending and not task.stuck:
+        if task.runs and task.pending:
             signo = task.pending.pop(0)
             if signo == SIGKILL or how == "dies":
                 self.exit(task, End(KILLED, signo))
