@@ -174,7 +174,7 @@ class Run:
         assert not self.oracle.stop_asked or not self.exact, "a stop was asked for, and main is started"
         roots = self.roots if self.log.records else []
         if self.runner.fails and self.log.records:
-            self.oracle.before = NOT_STARTED
+            self.oracle.not_started(NOT_STARTED)
             raise SpawnError(NOT_STARTED, EAGAIN, "no new process")
         self.main = self.kernel.fork(self.kernel.pyinit)
         self.main.pgid = self.main.sid = self.main.pid
@@ -329,6 +329,9 @@ class Run:
             self._identified(facts)
         elif event == "service.restarting":
             self._restarting(facts)
+        elif event == "service.given_up" and facts["reason"] == "limit":
+            limit, window_s = self.policy.restart_limit
+            assert self._in_window(self.kernel.now, window_s + SLACK_S) >= limit, "there may be more restarts"
         elif event == "process.reaped":
             process = _one(facts)
             tasks = [task for task in self.kernel.reaped if task.identity == process.identity]
@@ -626,13 +629,9 @@ class Run:
             return
         due = self.oracle.wants_another
         if self.oracle.main is None:
-            due = self.oracle.before == NOT_STARTED and not self.oracle.stop_asked
+            due = self.oracle.failed  # whatever was asked for while what is there besides was being stopped
         assert len(told) == due, "it is not told why no run follows" if due else "no run was wanted"
-        if "limit" in told:
-            limit, window_s = self.policy.restart_limit
-            assert self._in_window(self.kernel.now, window_s + SLACK_S) >= limit, "there may be more restarts"
-        elif told:
-            assert self.left
+        assert "left" not in told or self.left
 
 
 def _one(facts: dict[str, object]) -> Process:
