@@ -156,6 +156,7 @@ class Run:
         self.effects.add({**hands.calls, actions.Answer: self._answered})
         self.effects.add(respawn.Respawner(launch, self.effects, hands, None, self.loop.take).calls)  # type: ignore[arg-type]
         self.left: list[Task] = []
+        self.denied: list[Task] = []  # who may not be signalled, as far as that has been told
         self.stopped_at: float | None = None
         self.begun_at = 0.0
         self.begins_at = 0.0
@@ -332,6 +333,8 @@ class Run:
         elif event == "service.given_up" and facts["reason"] == "limit":
             limit, window_s = self.policy.restart_limit
             assert self._in_window(self.kernel.now, window_s + SLACK_S) >= limit, "there may be more restarts"
+        elif event == "signal.undeliverable":
+            self._undeliverable(facts)
         elif event == "process.reaped":
             process = _one(facts)
             tasks = [task for task in self.kernel.reaped if task.identity == process.identity]
@@ -364,6 +367,7 @@ class Run:
         self.oracle = Oracle(policy, self._monotonic, self._named, cast("int", facts["status"]))
         self.log.first = len(self.log.records)
         self.stopped_at = None
+        self.denied.clear()
         self.runner.asked.clear()
         self.runner.read.clear()
         self.outbox.sent.clear()
@@ -374,6 +378,12 @@ class Run:
     def _in_window(self, now: float, window_s: float) -> int:
         """Count the restarts of the last so many seconds."""
         return sum(at > now - window_s for at in self.restarts)
+
+    def _undeliverable(self, facts: dict[str, object]) -> None:
+        """EPERM is told of once per process; of a hidden one nothing but the number is known, which comes round."""
+        task = self.kernel.table[_one(facts).pid]
+        assert task not in self.denied, f"EPERM is told of twice for {task}"
+        self.denied.append(task)
 
     def _identified(self, facts: dict[str, object]) -> None:
         """Whom the shell takes for the service was named, is below pyinit, came from main, and is no command."""
@@ -599,8 +609,6 @@ class Run:
             assert not (self.exact and can_die), f"{task} is left, and could have been killed"
         for task in self.kernel.pyinit.children:
             assert task.alive or not self.exact, f"{task} was not reaped"
-        denied = [_one(facts).identity for facts in self.log.of("signal.undeliverable")]
-        assert len(denied) == len(set(denied)), "EPERM is reported once per process"
         self.check_given_up()
         (exited,) = self.log.of("pyinit.exited")
         assert exited["status"] == self.effects.status == self.machine.status
