@@ -1,16 +1,27 @@
 """Random histories of a simulated kernel against the invariants of docs/architecture.md.
 
 What is checked after each step stands in core_run.py, what is simulated in core_kernel.py.
+
+Each run of the tests plays some hundreds of them, always the same. `make histories` plays PYINIT_HISTORIES of them,
+chosen by PYINIT_HISTORIES_SEED: the same number and seed play the same ones again.
 """
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis import HealthCheck, seed, settings
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from pyinit.core.lives import WAITING
 from pyinit.core.machine import HOLDING, RUNNING
@@ -44,6 +55,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from unit.core_kernel import Kernel, Task
+
+MORE = int(os.environ.get("PYINIT_HISTORIES") or 0)
+SEED = int(os.environ.get("PYINIT_HISTORIES_SEED") or 0)
+MACHINES = 2
+IN_A_BLOCK = 500
+BLOCKS = max(1, -(-MORE // (IN_A_BLOCK * MACHINES)))
 
 SIGUSR1 = 10
 ENDS = st.one_of(
@@ -569,19 +586,17 @@ class Restarts(Histories):
                 self.after()
 
 
-def with_settings(histories: type[Histories], examples: int) -> object:
-    """Make a test of histories, the same ones each time."""
-    test = pytest.mark.timeout_s(240)(histories.TestCase)
-    test.settings = settings(
-        max_examples=examples,
+@pytest.mark.timeout_s(1200 if MORE else 240)
+@pytest.mark.parametrize("block", range(BLOCKS))
+@pytest.mark.parametrize(("histories", "examples"), [(Histories, 250), (Restarts, 100)], ids=["histories", "restarts"])
+def test_random_histories(histories: type[Histories], examples: int, block: int) -> None:
+    """What docs/architecture.md calls invariants holds in each history, and its end is the one that was promised."""
+    chosen = settings(
+        max_examples=IN_A_BLOCK if MORE else examples,
         stateful_step_count=40,
         deadline=None,
         database=None,
-        derandomize=True,
+        derandomize=not MORE,
         suppress_health_check=list(HealthCheck),
     )
-    return test
-
-
-TestHistories = with_settings(Histories, 250)
-TestRestarts = with_settings(Restarts, 100)
+    run_state_machine_as_test(seed(SEED + block)(histories) if MORE else histories, settings=chosen)
