@@ -58,6 +58,8 @@ QUIET = 3
 MANY = 64
 # So long no look at the children takes, and no look is too soon after the last (seconds).
 PAUSE_S = 0.05
+# More than the shell needs to see what there is and to act on it (seconds).
+MOMENT_S = 0.005
 
 
 class Log:
@@ -419,12 +421,17 @@ class Run:
             self.left = self.kernel.living
 
     def wait(self, seconds: float) -> None:
-        """Let time pass: the shell wakes up when it wants to."""
+        """Let time pass: the shell wakes up when it wants to.
+
+        Exact: nothing is to happen at the very moment at which something is due. When SIGKILL goes out, say, nobody can
+        tell whether a process that ends then has ended before those whom it kills.
+        """
         until = self.kernel.now + seconds
+        latest = until + (MOMENT_S if self.exact else 0.0)
         self.rest()
         while not self.over:
             due = self.loop._timeout()
-            if due < 0 or self.kernel.now + due > until:
+            if due < 0 or self.kernel.now + due > latest:
                 self.kernel.now = max(self.kernel.now, until)
                 return
             self.kernel.now += due + 1e-9
