@@ -331,6 +331,8 @@ class Run:
     def _heard(self, event: str, facts: dict[str, object]) -> None:
         if event == "service.identified":
             self._identified(facts)
+        elif event == "stop.begun":
+            self.oracle.wait(stopping=True)
         elif event == "service.restarting":
             self._restarting(facts)
         elif event == "service.given_up" and facts["reason"] == "limit":
