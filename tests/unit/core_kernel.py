@@ -38,6 +38,7 @@ class Task:
         self.sid: int = parent.sid if parent else pid
         self.ticks = int(now * TICKS_PER_S)
         self.born_s = now
+        self.came_s = now  # when it has come to its parent
         self.foreign: bool = parent.foreign if parent else True
         self.denies: bool = parent.denies if parent else False  # another user's: a signal gives EPERM
         self.ignored: set[int] = set(parent.ignored) if parent else set()
@@ -173,6 +174,7 @@ class Kernel:
         came = [child for child in task.children if child.alive]
         for child in task.children:
             child.parent = heir
+            child.came_s = self.now
             if heir is not None:
                 heir.children.append(child)
                 if not child.alive and heir is self.pyinit:

@@ -613,6 +613,9 @@ class Run:
         """Nobody is left who is not named; the status is the right one; the totals are true."""
         named = self.log.named("stop.unkillable", "signal.undeliverable")
         for task in self.left:
+            came = self.kernel.now - task.root.came_s
+            if self.policy.pid1 and not self.exact and came < STOPPING_LOOK_S + MOMENT_S:
+                continue  # who comes behind the last look ends with the PID namespace: pid_namespaces(7)
             line: Task | None = task
             while line is not None and line.identity not in named:
                 line = line.parent
