@@ -9,12 +9,13 @@ unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH PYTHONSAFEPATH PYTHONSTAR
 unexport VIRTUAL_ENV
 
 # ARGS goes to pytest, JOBS is how many tests run side by side (one for each processor, at most 4; 0: one after another),
-# WAY (auto, container or namespace) to the demo, TREES and SEED to the soak, RUNS to the treadmills,
-# QUICK=1 to the benchmarks.
+# WAY (auto, container or namespace) to the demo, TREES and SEED to the soak, HISTORIES and SEED to the histories,
+# RUNS to the treadmills, QUICK=1 to the benchmarks.
 ARGS =
 JOBS = logical
 WAY = auto
 TREES = 20000
+HISTORIES = 10000
 RUNS = 100
 SEED := $(shell date +%s)
 
@@ -47,6 +48,12 @@ test: install test-tools ## set up, build the wheel, install it, run all tests t
 soak: install ## play TREES random hostile process trees (TREES=20000), chosen by SEED; what fails is kept in build/soak
 	@echo "$(TREES) trees, SEED=$(SEED)"
 	PYINIT_SOAK=$(TREES) PYINIT_SOAK_SEED=$(SEED) $(pytest) tests/system/test_random_trees.py $(ARGS)
+
+.PHONY: histories
+histories: install ## play HISTORIES random histories of a simulated kernel against the core (HISTORIES=10000), chosen by SEED
+	@echo "$(HISTORIES) histories, SEED=$(SEED)"
+	PYINIT_HISTORIES=$(HISTORIES) PYINIT_HISTORIES_SEED=$(SEED) $(pytest) $(side_by_side) \
+		tests/unit/test_core_invariants.py $(ARGS)
 
 .PHONY: treadmill
 treadmill: install ## stop RUNS (100) fork treadmills with each of three limits, as root, and say how soon they are gone

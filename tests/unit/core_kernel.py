@@ -38,6 +38,7 @@ class Task:
         self.sid: int = parent.sid if parent else pid
         self.ticks = int(now * TICKS_PER_S)
         self.born_s = now
+        self.came_s = now  # when it has come to its parent
         self.foreign: bool = parent.foreign if parent else True
         self.denies: bool = parent.denies if parent else False  # another user's: a signal gives EPERM
         self.ignored: set[int] = set(parent.ignored) if parent else set()
@@ -58,6 +59,11 @@ class Task:
     def alive(self) -> bool:
         """True until it is a zombie."""
         return self.end is None
+
+    @property
+    def runs(self) -> bool:
+        """True while it can do anything at all: who is in the D state neither does anything nor ends."""
+        return self.alive and not self.stuck
 
     @property
     def identity(self) -> tuple[int, int]:
@@ -135,6 +141,7 @@ class Kernel:
 
     def fork(self, parent: Task | None) -> Task:
         """Make a child; without a parent, a process that comes from outside."""
+        assert parent is None or parent.runs, f"{parent} cannot fork"
         taken = self._taken
         pid = next(number for number in itertools.islice(self._numbers, MOST_PIDS) if number not in taken)
         last = [task.ticks for task in self.reaped if task.pid == pid]
@@ -159,14 +166,15 @@ class Kernel:
             task.moved = True
 
     def exit(self, task: Task, end: End) -> None:
-        """End a process: its children go to the nearest subreaper above, or to pyinit."""
-        if not task.alive:
+        """End a process, if it can: its children go to the nearest subreaper above, or to pyinit."""
+        if not task.runs:
             return
         task.end = end
         heir = self._heir(task)
         came = [child for child in task.children if child.alive]
         for child in task.children:
             child.parent = heir
+            child.came_s = self.now
             if heir is not None:
                 heir.children.append(child)
                 if not child.alive and heir is self.pyinit:
@@ -199,7 +207,7 @@ class Kernel:
 
     def react(self, task: Task, how: str) -> None:
         """Have a process answer the signal that has waited longest for it."""
-        if task.alive and task.pending and not task.stuck:
+        if task.runs and task.pending:
             signo = task.pending.pop(0)
             if signo == SIGKILL or how == "dies":
                 self.exit(task, End(KILLED, signo))

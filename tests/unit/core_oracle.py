@@ -46,6 +46,7 @@ class Oracle:
         self._named = named
         self.before = before
         self.phase = RUNNING if before is None else WAITING
+        self.failed = False  # main could not be started, and no further attempt has been told of
         self.strangers: list[Task] = []  # who was there when the run began: nobody of it
         self.stop_asked = self.restart_asked = False
         self.main: Task | None = None
@@ -65,6 +66,15 @@ class Oracle:
         self.phase = RUNNING
         self.main = main
         self.strangers = roots
+
+    def not_started(self, status: int) -> None:
+        """Take that main could not be started: what there is besides is stopped, unless there is another attempt.
+
+        That is told of as the end of a run is, and judged by another oracle.
+        """
+        self.failed = True
+        self.before = status
+        self.phase = STOPPING
 
     def ended(self, task: Task, came: list[Task], roots: list[Task]) -> None:
         """Take the end of a child of pyinit, the living children that came by it, and all that live now."""

@@ -1,16 +1,27 @@
 """Random histories of a simulated kernel against the invariants of docs/architecture.md.
 
 What is checked after each step stands in core_run.py, what is simulated in core_kernel.py.
+
+Each run of the tests plays some hundreds of them, always the same. `make histories` plays PYINIT_HISTORIES of them,
+chosen by PYINIT_HISTORIES_SEED: the same number and seed play the same ones again.
 """
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis import HealthCheck, seed, settings
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from pyinit.core.lives import WAITING
 from pyinit.core.machine import HOLDING, RUNNING
@@ -44,6 +55,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from unit.core_kernel import Kernel, Task
+
+MORE = int(os.environ.get("PYINIT_HISTORIES") or 0)
+SEED = int(os.environ.get("PYINIT_HISTORIES_SEED") or 0)
+MACHINES = 2
+IN_A_BLOCK = 500
+BLOCKS = max(1, -(-MORE // (IN_A_BLOCK * MACHINES)))
 
 SIGUSR1 = 10
 ENDS = st.one_of(
@@ -144,13 +161,13 @@ class Histories(RuleBasedStateMachine):
         living = [task for task in self.going.kernel.living if task is not self.going.main] or [self.going.main]
         return living[number % len(living)]
 
-    def do(self, what: Callable[[Kernel, Task], None], number: int, race: int = 0) -> None:
+    def do(self, what: Callable[[Kernel, Task], None], number: int, race: int = 0, chosen: Task | None = None) -> None:
         """Have a process do something, now or in the midst of the shell's next system calls."""
         run = self.going
 
         def act() -> None:
-            task = self.pick(number)
-            if task.alive and not run.kernel.full:
+            task = chosen or self.pick(number)
+            if task.runs and not run.kernel.full:
                 what(run.kernel, task)
 
         if race and not run.exact:
@@ -209,7 +226,7 @@ class Histories(RuleBasedStateMachine):
         if self.going.exact:
             task = self.pick(number)
             for end in ends:
-                if not self.going.over and task.alive and not self.going.kernel.full:
+                if not self.going.over and task.runs and not self.going.kernel.full:
                     task = self.link(self.going.kernel, task, end)
                     self.after()
             return
@@ -232,18 +249,20 @@ class Histories(RuleBasedStateMachine):
         """Have a process end."""
         self.do(lambda kernel, task: kernel.exit(task, end), number, race)
 
-    @precondition(lambda self: not self.run.over and self.run.main.alive)
+    @precondition(lambda self: not self.run.over and self.run.main.runs)
     @rule(end=ENDS, race=st.integers(0, 40))
     def end_main(self, end: End, race: int) -> None:
         """Have main end."""
-        self.do(lambda kernel, _: kernel.exit(self.going.main, end), 0, race)
+        self.do(lambda kernel, main: kernel.exit(main, end), 0, race, self.going.main)
 
-    @precondition(lambda self: not self.run.over and self.run.main.alive and not self.run.kernel.full)
+    @precondition(lambda self: not self.run.over and self.run.main.runs and not self.run.kernel.full)
     @rule(number=st.integers(1, 3), race=st.integers(0, 40), stays=st.booleans())
     def launch(self, number: int, race: int, *, stays: bool) -> None:
         """Have main start daemons, by a fork or a double fork, and exit 0."""
         run = self.going
         for index in range(number):
+            if not run.main.runs:
+                return  # SIGKILL has come in between
             child = run.kernel.fork(run.main)
             if (index + number) % 2:
                 run.kernel.lead_session(child)
@@ -252,7 +271,7 @@ class Histories(RuleBasedStateMachine):
             self.after()
         if stays:
             return
-        self.do(lambda kernel, _: kernel.exit(run.main, End(EXITED, 0)), 0, race)
+        self.do(lambda kernel, main: kernel.exit(main, End(EXITED, 0)), 0, race, run.main)
 
     @precondition(lambda self: not self.run.over)
     @rule(number=PICK)
@@ -288,13 +307,11 @@ class Histories(RuleBasedStateMachine):
     @rule(number=PICK)
     def come_back(self, number: int) -> None:
         """Have a process come back from the kernel; a SIGKILL that waits for it takes it then."""
-
-        def what(kernel: Kernel, task: Task) -> None:
-            task.stuck = False
-            if SIGKILL in task.pending:
-                kernel.react(task, "dies")
-
-        self.do(what, number)
+        task = self.pick(number)
+        task.stuck = False
+        if SIGKILL in task.pending:
+            self.going.kernel.react(task, "dies")
+        self.after()
 
     @precondition(lambda self: not self.run.over)
     @rule(number=PICK, how=st.sampled_from(["dies", "dies", "exits", "fails", "goes on"]))
@@ -393,7 +410,7 @@ class Histories(RuleBasedStateMachine):
             sender = self.pick(number)
             named = sender if other % 2 else self.pick(other)
         self.do(what, number, race)
-        if named is None or sender.hidden or sender.root.foreign or named.foreign or named.root.command:
+        if named is None or sender.stuck or sender.hidden or sender.root.foreign or named.foreign or named.root.command:
             return
         if not named.hidden or named.parent is run.kernel.pyinit:
             assert run.oracle.service is named
@@ -427,19 +444,18 @@ class Histories(RuleBasedStateMachine):
         if answer and not self.going.over:
             self.do(lambda kernel, task: None if task.command else kernel.exit(task, end), number, race)
 
-    @precondition(lambda self: not self.run.over and any(task.alive for task in self.run.oracle.commands))
+    @precondition(lambda self: not self.run.over and any(task.runs for task in self.run.oracle.commands))
     @rule(end=ENDS, race=st.integers(0, 40), daemons=st.integers(0, 2))
     def end_command(self, end: End, race: int, daemons: int) -> None:
         """Have one of pyinit's own commands end, and leave daemons behind."""
         run = self.going
-        task = next(task for task in run.oracle.commands if task.alive)
 
-        def what(kernel: Kernel, _task: Task) -> None:
+        def what(kernel: Kernel, task: Task) -> None:
             for _ in range(daemons):
                 kernel.lead_session(kernel.fork(task))
             kernel.exit(task, end)
 
-        self.do(what, 0, race)
+        self.do(what, 0, race, next(task for task in run.oracle.commands if task.runs))
 
     # What comes from outside.
 
@@ -570,19 +586,17 @@ class Restarts(Histories):
                 self.after()
 
 
-def with_settings(histories: type[Histories], examples: int) -> object:
-    """Make a test of histories, the same ones each time."""
-    test = pytest.mark.timeout_s(240)(histories.TestCase)
-    test.settings = settings(
-        max_examples=examples,
+@pytest.mark.timeout_s(1200 if MORE else 240)
+@pytest.mark.parametrize("block", range(BLOCKS))
+@pytest.mark.parametrize(("histories", "examples"), [(Histories, 250), (Restarts, 100)], ids=["histories", "restarts"])
+def test_random_histories(histories: type[Histories], examples: int, block: int) -> None:
+    """What docs/architecture.md calls invariants holds in each history, and its end is the one that was promised."""
+    chosen = settings(
+        max_examples=IN_A_BLOCK if MORE else examples,
         stateful_step_count=40,
         deadline=None,
         database=None,
-        derandomize=True,
+        derandomize=not MORE,
         suppress_health_check=list(HealthCheck),
     )
-    return test
-
-
-TestHistories = with_settings(Histories, 250)
-TestRestarts = with_settings(Restarts, 100)
+    run_state_machine_as_test(seed(SEED + block)(histories) if MORE else histories, settings=chosen)

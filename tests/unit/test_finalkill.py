@@ -43,8 +43,9 @@ class Place:
         self.kernel.lead_session(leader)
         link = self.kernel.fork(leader)
         self.kernel.exit(leader, GOOD)
+        young = self.kernel.fork(link)
         link.stuck = True
-        return link, self.kernel.fork(link)
+        return link, young
 
 
 @pytest.fixture
