@@ -332,6 +332,27 @@ def test_a_signal_does_not_wait_for_a_crowd(run: Run, counts: Counter[str], monk
     assert all(child.tried.count(SIGTERM) == 1 for child in children)
 
 
+def test_the_dead_of_a_final_kill_are_not_looked_at(run: Run, counts: Counter[str]) -> None:
+    """Whom SIGKILL has reached and nobody knew is reaped and counted, wherever he stands among those who are known."""
+    kernel = run.kernel
+    middle = kernel.fork(run.main)
+    known = kernel.fork(middle)
+    for parent in (run.main, known):
+        for _ in range(8):
+            kernel.fork(parent)
+    kernel.exit(middle, GOOD)
+    run.settle()
+    assert known.pid in run.machine.roster
+    kernel.signals.append((SIGTERM, 0, 0))
+    run.rest()
+    counts.clear()
+    run.wait(5.0)
+    assert run.over
+    assert run.machine.totals["reaped"] == 2 + 1 + 16
+    assert run.machine.totals["killed"] == 1 + 1 + 16
+    assert (counts["describe"], counts["bury"], counts["reap"]) == (1, 2, 0)
+
+
 def test_one_end_among_many_successors_is_cheap(run: Run, counts: Counter[str]) -> None:
     """Each of several successors may decide; when one of them ends nobody asks after all of them, however many."""
     kernel = run.kernel
