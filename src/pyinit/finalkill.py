@@ -22,8 +22,9 @@ HOLD_LIMIT_S = 5.0
 # And at most so many beside those that were there at first: without a limit on processes, chains that fork for ever
 # would fill the machine.
 HELD = 4096
-# So many of the numbers that were given out last are tried.
+# So many of the numbers that were given out last are tried, and so many while the dead are reaped.
 SPAN = 1024
+LAST = 64
 
 
 class FinalKill:
@@ -38,6 +39,10 @@ class FinalKill:
     A zombie that is not reaped keeps its PID and counts in every limit. Where a limit has been reached, each reap
     gives a survivor the place for one more fork, and nobody would ever be the last: a fork bomb at its limit takes such
     a place within microseconds. So nothing is reaped until everybody who was killed is dead and has brought nobody new.
+
+    To look for him through the whole list takes as long as to reap half of it. So where the control group names nobody
+    any more the dead are reaped first, a thousand at a time, as long as this is so; what is left of the list then is
+    looked through all the same.
 
     Attributes:
         came: the last call of `kill` has not come to an end: somebody new was there, or its time was over.
@@ -81,10 +86,14 @@ class FinalKill:
         changed = self._mourn()
         self.came = False
         self._struck.clear()
-        named = self._living()
+        new = 0 if self._limit else self._strike(self._proc.newest_pids(SPAN))
+        alone, named = self._strike_named()
+        if alone and begun < self._limit and kernel.anyone_dead():
+            return [], changed
+        new += named
+        changed = changed or new > 0
         while self._proc.lists_children or not self._dying or begun >= self._until:
-            new = self._strike(self._proc.newest_pids(SPAN)) + self._strike(named)
-            named = []
+            new += self._strike(self._proc.newest_pids(SPAN))
             found, at_end = self._look()
             new += found
             self._came_later += new if self._all_seen else 0
@@ -99,10 +108,27 @@ class FinalKill:
                 break
             if now > begun + BURST_S:
                 break
+            new = 0
         self._limit = self._limit or now + HOLD_LIMIT_S
         if changed:
             self._until = min(now + HOLD_S, self._limit)
         return self._denied[denied_before:], changed
+
+    def _strike_named(self) -> tuple[bool, int]:
+        """Kill whom the control group names; say whether nobody seems to be left, and return how many were killed.
+
+        Who lives below us is a child of ours, or hangs below one. So nobody is left in the group if all were dead who
+        had had SIGKILL when it was asked, and it names no child of ours whom we did not know: not even one who has died
+        since, for he may have left somebody. Who is in another group, and forks, has one of the last numbers.
+        """
+        all_dead = not self._dying and not self._denied
+        known = len(self._seen)
+        named = self._living()
+        new = self._strike(named)
+        if not all_dead or not named or len(self._seen) > known:
+            return False, new
+        new = self._strike(self._proc.newest_pids(LAST))
+        return not new, new
 
     def _strike(self, numbers: Iterable[int]) -> int:
         """Kill those of our children who have such numbers; return how many there were."""
@@ -149,7 +175,7 @@ class FinalKill:
         wanted = (self.came or self._dying) and self._came_later < HELD
         return bool(wanted) and time.monotonic() < self._until
 
-    def reaped(self, pid: int) -> None:
-        """Forget a number: it may mean somebody else now."""
-        self._seen.discard(pid)
+    def reaped(self, *pids: int) -> None:
+        """Forget numbers: they may mean somebody else now."""
+        self._seen.difference_update(pids)
         self._from_start = True

@@ -13,7 +13,7 @@ from pyinit.core.model import DUMPED, EXITED, KERNEL, KILLED, SIGKILL, End, Usag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
     from typing import Any
 
 EPERM = 1
@@ -76,20 +76,11 @@ def peek_at(pid: int) -> End | None:
     return seen[1] if seen else None
 
 
-def next_dead() -> int:
-    """Return the PID of a child that has ended and not been reaped, 0 when every child lives. Raises NoChildren."""
-    try:
-        seen = posix.waitid(posix.P_ALL, 0, _PEEK)
-    except ChildProcessError:
-        raise NoChildren from None
-    return 0 if seen is None else seen.si_pid
-
-
 def anyone_dead() -> bool:
     """Say whether any child has ended and not been reaped."""
     try:
-        return next_dead() != 0
-    except NoChildren:
+        return posix.waitid(posix.P_ALL, 0, _PEEK) is not None
+    except ChildProcessError:
         return False
 
 
@@ -206,6 +197,28 @@ def bury(pid: int) -> bool:
     except ChildProcessError:
         return False
     return posix.WIFSIGNALED(status) and posix.WTERMSIG(status) == SIGKILL
+
+
+def bury_dead(spared: Container[int], limit: int) -> tuple[list[int], int]:
+    """Reap zombie children of which nobody will be told, as far as the first that is `spared`, and so many at most.
+
+    Returns their PIDs, and how many of them had died of SIGKILL. For crowds: of what one of them takes most is to be
+    the kernel's work.
+    """
+    waitid, waitpid, of_all = posix.waitid, posix.waitpid, posix.P_ALL
+    pids: list[int] = []
+    killed = 0
+    try:
+        while len(pids) < limit:
+            seen = waitid(of_all, 0, _PEEK)
+            if seen is None or seen.si_pid in spared:
+                break
+            pid, status = waitpid(seen.si_pid, posix.WNOHANG)
+            pids.append(pid)
+            killed += posix.WTERMSIG(status) == SIGKILL
+    except ChildProcessError:
+        pass  # the last of them
+    return pids, killed
 
 
 def process_group(pid: int) -> int:

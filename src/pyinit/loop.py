@@ -85,6 +85,7 @@ class Loop:
         self._passed: list[int] = []  # children that were reaped, and have not been told yet
         self._dead: set[int] = set()  # children that were seen to be zombies, and have not been told yet
         self._covered: set[int] = set()  # deciders that were dead when the last look was made
+        self._looked = False  # such a look was made in this batch of ends
 
     def run(self) -> int:
         """Run until the core wants to leave; return the exit status."""
@@ -204,13 +205,16 @@ class Loop:
     def _take_ends(self) -> bool:
         """Take the ends that are there, some hundreds at most; say whether the kernel says that no child is left."""
         machine, tells_reaps = self._machine, self._effects.tells_reaps
-        looked, turn = False, 0
+        turn = buried = 0
+        self._looked = False
         try:
-            if machine.killing and not tells_reaps and self._bury() == BURIED:
-                return False
             for turn in range(BATCH):
                 if not turn % ENDS and self._breaks_off():
                     return False
+                if machine.killing and not tells_reaps:
+                    buried += self._bury(BURIED - buried)
+                    if buried == BURIED:
+                        return False
                 seen = kernel.peek()
                 if seen is None:
                     return False
@@ -220,14 +224,8 @@ class Loop:
                     self._passed.append(pid)
                 else:
                     self._tell_passed()
-                    if machine.leaves_heirs(pid) and pid not in self._covered:
-                        # Where one of them has ended others may have. To ask of each takes a while: not for one alone.
-                        covered = self._dead_deciders() if looked else {pid}
-                        looked = True
-                        self._look()
-                        if self._broken_off:
-                            return False
-                        self._covered |= covered
+                    if machine.leaves_heirs(pid) and not self._heirs_told(pid):
+                        return False
                     self.take(events.Ended(self._at_its_end(pid, end, tells_reaps=tells_reaps), end))
                 self._forget(pid)
         except kernel.NoChildren:
@@ -238,30 +236,37 @@ class Loop:
         self._more = True
         return False
 
+    def _heirs_told(self, pid: int) -> bool:
+        """Tell of what a decider that is dead has left behind, if nobody has yet; False: something is more urgent."""
+        if pid not in self._covered:
+            # Where one of them has ended others may have. To ask of each takes a while: not for one alone.
+            covered = self._dead_deciders() if self._looked else {pid}
+            self._looked = True
+            self._look()
+            if self._broken_off:
+                return False
+            self._covered |= covered
+        return True
+
     def _tell_passed(self) -> None:
         """Tell of those that have been reaped without a look at who they were."""
         if self._passed:
             passed, self._passed = self._passed, []
             self.take(events.Passed(passed))
 
-    def _bury(self) -> int:
+    def _bury(self, limit: int) -> int:
         """Reap the dead whom nobody knows and of whom no record tells, as far as the first who is known; say how many.
 
-        After the final kill of fork chains there are tens of thousands of them. Raises NoChildren.
+        After the final kill of fork chains there are tens of thousands of them.
         """
-        roster = self._machine.roster
-        count = killed = 0
-        try:
-            while count < BURIED and (pid := kernel.next_dead()) and pid not in roster:
-                killed += kernel.bury(pid)
-                count += 1
-                self._effects.final_kill.reaped(pid)
-                self._forget(pid)
-        finally:
-            if count:
-                self._more = True
-                self.take(events.Buried(count, killed))
-        return count
+        pids, killed = kernel.bury_dead(self._machine.roster.pids, limit)
+        if pids:
+            self._more = True
+            self._effects.final_kill.reaped(*pids)
+            for numbers in (self._dead, self._covered, self._before):
+                numbers.difference_update(pids)
+            self.take(events.Buried(len(pids), killed))
+        return len(pids)
 
     def _forget(self, pid: int) -> None:
         """Forget a number: it may be a later child's as soon as this one has been reaped."""
@@ -363,9 +368,21 @@ class Loop:
         if len(new) - len(unseen) > CROWD:
             if not unseen:
                 self._crowd_until = now + CROWD_S
-            self.take(events.Came([(pid, kernel.process_group(pid)) for pid in new if pid not in unseen]))
+            self.take(events.Came(self._crowd(pid for pid in new if pid not in unseen)))
             unseen = self._machine.unseen
             self._calm_at = time.monotonic() + CALM_S
         if now >= min(self._calm_at, self._crowd_until):
             return new
-        return [pid for pid in new if pid not in unseen]
+        return [pid for pid in new if pid not in unseen and pid not in dead]
+
+    def _crowd(self, pids: Iterable[int]) -> list[tuple[int, int]]:
+        """List who of them lives, (PID, process group) each, until something is more urgent."""
+        living = []
+        for number, pid in enumerate(pids):
+            if not number % ENDS and self._breaks_off():
+                break
+            if kernel.is_alive(pid):
+                living.append((pid, kernel.process_group(pid)))
+            else:
+                self._dead.add(pid)
+        return living

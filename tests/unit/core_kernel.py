@@ -15,7 +15,7 @@ from pyinit.core.model import EXITED, KILLED, SIGCONT, SIGKILL, End, Process, Us
 from pyinit.kernel import DENIED, EAGAIN, EPERM, GONE, SENT, NoChildren
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
 
 SIGCHLD = 17
 # So long a system call takes (seconds), and so many there may be in one go before the shell is taken to be spinning.
@@ -246,8 +246,8 @@ class Kernel:
             exists=self.exists,
             is_child=self.is_child,
             lives=self.lives,
-            next_dead=self.next_dead,
             bury=self.bury,
+            bury_dead=self.bury_dead,
             signals_wait=self.signals_wait,
             group_below=self.group_below,
             is_alive=self.is_alive,
@@ -295,11 +295,6 @@ class Kernel:
         if not self.pyinit.children:
             raise NoChildren
         return next(((child.pid, child.end) for child in self.pyinit.children if child.end), None)
-
-    def next_dead(self) -> int:
-        """Do the same, and return the number alone."""
-        seen = self.peek()
-        return seen[0] if seen is not None else 0
 
     def anyone_dead(self) -> bool:
         """Say whether any child of pyinit is a zombie."""
@@ -365,6 +360,18 @@ class Kernel:
         self.reap(pid)
         self.buried.append(self.reaped[-1])
         return str(self.reaped[-1].end) == str(End(KILLED, SIGKILL))
+
+    def bury_dead(self, spared: Container[int], limit: int) -> tuple[list[int], int]:
+        """Collect zombies in a row, as far as the first that is spared."""
+        pids: list[int] = []
+        killed = 0
+        while len(pids) < limit and self.pyinit.children:
+            seen = self.peek()
+            if seen is None or seen[0] in spared:
+                break
+            killed += self.bury(seen[0])
+            pids.append(seen[0])
+        return pids, killed
 
     def send(self, pid: int, signo: int) -> str:
         """Do what kill(2) does; the target must be an unreaped child."""

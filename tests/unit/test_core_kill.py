@@ -365,3 +365,13 @@ def test_dead_of_whom_no_record_tells() -> None:
     assert history.machine.handle(Buried(7, 5), EPOCH_S + 1.5) == []
     assert history.machine.totals == {"reaped": 7, "adopted": 7, "forwarded": 0, "killed": 5}
     assert history.machine.deadline == pytest.approx(EPOCH_S + 2.5)
+
+
+def test_nobody_looks_for_heirs_after_sigkill() -> None:
+    """What main leaves behind is looked for at a stop, and not after SIGKILL: it is killed with the rest."""
+    history = History(Policy(grace_s=1.0))
+    history.tell("started", "signal TERM")
+    assert history.machine.leaves_heirs(10)
+    history.now = 1.0
+    history.tell("time-up")
+    assert not history.machine.leaves_heirs(10)

@@ -275,6 +275,84 @@ def test_a_crowd_is_signalled_before_it_is_looked_at(
     assert run.over
 
 
+def test_the_dead_of_a_crowd_are_not_signalled(run: Run, counts: Counter[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most of those who come at once may be dead already: they cost a look at whether they live, and no signal."""
+    monkeypatch.setattr(loop, "CROWD", 4)
+    kernel = run.kernel
+    alive = kernel.fork(run.main)
+    dead = [kernel.fork(run.main) for _ in range(8)]
+    kernel.signals.append((SIGTERM, 0, 0))
+    run.rest()
+    for child in (alive, *dead):
+        kernel.lead_session(child)
+        child.tried.clear()
+    counts.clear()
+    for child in dead:
+        kernel.exit(child, GOOD)
+    kernel.react(run.main, "dies")
+    run.rest()
+    assert alive.tried[0] == SIGTERM
+    assert not any(child.tried for child in dead)
+    assert counts["process_group"] == 1
+    assert run.machine.totals["reaped"] == 8 + 1
+
+
+def test_a_signal_does_not_wait_for_a_crowd(run: Run, counts: Counter[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal that comes while a crowd is looked through is taken at once; then all the others have theirs."""
+    monkeypatch.setattr(loop, "CROWD", 4)
+    monkeypatch.setattr(loop, "ENDS", 1)
+    kernel = run.kernel
+    children = [kernel.fork(run.main) for _ in range(8)]
+    for child in children:
+        kernel.lead_session(child)
+    kernel.signals.append((SIGTERM, 0, 0))
+    run.rest()
+    counts.clear()
+    asked: list[int] = []
+    read: list[int] = []
+    door = vars(loop)["kernel"]
+
+    def process_group(pid: int) -> int:
+        asked.append(pid)
+        if len(asked) == 3:
+            kernel.signals.append((SIGTERM, 0, 0))
+        return kernel.process_group(pid)
+
+    def read_signals(fd: int) -> list[tuple[int, int, int]]:
+        if kernel.signals:
+            read.append(len(asked))
+        return kernel.read_signals(fd)
+
+    monkeypatch.setattr(door, "process_group", process_group)
+    monkeypatch.setattr(door, "read_signals", read_signals)
+    kernel.react(run.main, "dies")
+    run.rest()
+    assert 3 in read
+    assert len(asked) == 8
+    assert all(child.tried.count(SIGTERM) == 1 for child in children)
+
+
+def test_the_dead_of_a_final_kill_are_not_looked_at(run: Run, counts: Counter[str]) -> None:
+    """Whom SIGKILL has reached and nobody knew is reaped and counted, wherever he stands among those who are known."""
+    kernel = run.kernel
+    middle = kernel.fork(run.main)
+    known = kernel.fork(middle)
+    for parent in (run.main, known):
+        for _ in range(8):
+            kernel.fork(parent)
+    kernel.exit(middle, GOOD)
+    run.settle()
+    assert known.pid in run.machine.roster
+    kernel.signals.append((SIGTERM, 0, 0))
+    run.rest()
+    counts.clear()
+    run.wait(5.0)
+    assert run.over
+    assert run.machine.totals["reaped"] == 2 + 1 + 16
+    assert run.machine.totals["killed"] == 1 + 1 + 16
+    assert (counts["describe"], counts["bury"], counts["reap"]) == (1, 2, 0)
+
+
 def test_one_end_among_many_successors_is_cheap(run: Run, counts: Counter[str]) -> None:
     """Each of several successors may decide; when one of them ends nobody asks after all of them, however many."""
     kernel = run.kernel

@@ -166,6 +166,7 @@ def test_whose_end_passes(policy: Policy) -> None:
     assert list(machine.roster.deciders) == [10]
     assert not machine.leaves_heirs(20)
     history.tell("signal TERM", "signal TERM")
+    assert machine.leaves_heirs(10)
     assert machine.passes(30, bad)
     assert not machine.passes(30, end("killed", "KILL"))
     assert not machine.passes(20, bad)

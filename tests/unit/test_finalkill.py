@@ -144,6 +144,72 @@ def test_control_group_names_the_living(make: Callable[..., Place], monkeypatch:
     assert not deeper.tried
 
 
+def look_at_one_page(place: Place, monkeypatch: pytest.MonkeyPatch, *, stuck: bool = False) -> None:
+    """Have those killed who have a new number, and the list looked at no further than to its first page."""
+    for _ in range(3 * PAGE):
+        place.child(dead=True)
+    last = [place.child(), place.child()]
+    last[0].stuck = stuck
+    monkeypatch.setattr(finalkill, "BURST_S", 0.0)
+    monkeypatch.setattr(finalkill, "SPAN", 2)
+    monkeypatch.setattr(finalkill, "LAST", 2)
+    place.named = [place.kernel.pyinit.pid, *(task.pid for task in last)]
+    place.final_kill.kill()
+    place.named = [place.kernel.pyinit.pid]
+    assert [task.tried for task in last] == [[SIGKILL], [SIGKILL]]
+    assert place.final_kill.came
+
+
+def test_dead_are_reaped_where_the_group_names_nobody(
+    make: Callable[..., Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the control group names no child of ours any more, the dead need not wait for the end of the list."""
+    place = make()
+    look_at_one_page(place, monkeypatch)
+    assert place.final_kill.holds_the_dead
+    assert place.final_kill.kill() == ([], True)
+    assert not place.final_kill.came
+    assert not place.final_kill.holds_the_dead
+    for task in list(place.kernel.pyinit.children):
+        place.kernel.bury(task.pid)
+        place.final_kill.reaped(task.pid)
+    # Nobody is dead any more: now the list is looked at.
+    monkeypatch.setattr(finalkill, "LAST", 0)
+    monkeypatch.setattr(finalkill, "SPAN", 0)
+    elsewhere = place.child()
+    place.final_kill.kill()
+    assert elsewhere.tried == [SIGKILL]
+
+
+def test_list_is_looked_at_first_whomever_the_group_names(
+    make: Callable[..., Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everybody may be in another control group than pyinit: nobody is taken for gone before any list was looked at."""
+    place = make()
+    elsewhere = place.child()
+    place.child(dead=True)
+    place.named = [place.kernel.pyinit.pid]
+    monkeypatch.setattr(finalkill, "SPAN", 0)
+    monkeypatch.setattr(finalkill, "LAST", 0)
+    place.final_kill.kill()
+    assert elsewhere.tried == [SIGKILL]
+
+
+@pytest.mark.parametrize("who", ["named", "named, and dead since", "not named, but new", "still dying"])
+def test_dead_are_held_while_somebody_may_be_left(
+    make: Callable[..., Place], monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    """Nobody is reaped when a child that was not known is named, dead or alive, or has one of the last numbers."""
+    place = make()
+    look_at_one_page(place, monkeypatch, stuck=who == "still dying")
+    child = place.child(dead=who in {"named, and dead since", "still dying"})
+    place.named += [child.pid] if who.startswith("named") else []
+    place.final_kill.kill()
+    assert child.tried == ([SIGKILL] if who in {"named", "not named, but new"} else [])
+    assert place.final_kill.came
+    assert place.final_kill.holds_the_dead
+
+
 def test_list_is_read_on_from_call_to_call(make: Callable[..., Place], monkeypatch: pytest.MonkeyPatch) -> None:
     """When the time of a call is over the next one goes on behind it; the dead are held until the end is seen."""
     place = make()

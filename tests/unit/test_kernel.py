@@ -79,6 +79,24 @@ def test_burial(start: Callable[..., int], signo: int, killed: bool) -> None:  #
     assert not kernel.bury(pid)
 
 
+def test_burial_of_many(start: Callable[..., int]) -> None:
+    """Zombies are reaped in a row, as many as may be, as far as the first that is spared; it is told who they were."""
+    pids = [start() for _ in range(5)]
+    for pid, signo in zip(pids[:4], [signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGKILL], strict=True):
+        os.kill(pid, signo)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert kernel.bury_dead([pids[0]], 9) == ([], 0)
+    assert kernel.bury_dead([pids[3]], 2) == (pids[:2], 1)
+    assert kernel.bury_dead([pids[3]], 9) == ([pids[2]], 1)
+    assert kernel.bury_dead([], 9) == ([pids[3]], 1)
+    assert kernel.bury_dead([], 9) == ([], 0)
+    assert kernel.is_alive(pids[4])
+    os.kill(pids[4], signal.SIGKILL)
+    os.waitid(os.P_PID, pids[4], os.WEXITED | os.WNOWAIT)
+    assert kernel.bury_dead([], 9) == ([pids[4]], 1)
+    assert kernel.bury_dead([], 9) == ([], 0)
+
+
 def test_waiting_signal() -> None:
     """A signal that is blocked and has come waits; that a child has ended is none of those that are meant."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGCHLD})

@@ -169,8 +169,11 @@ class Machine:
     def leaves_heirs(self, pid: int) -> bool:
         """Say whether what a child leaves behind is to be told before its end: it may carry on what the child was.
 
-        Nobody carries on what is being stopped; but main's end may end the time of the stop command.
+        Nobody carries on what is being stopped; but main's end may end the time of the stop command. After SIGKILL
+        nobody is looked for but to be killed.
         """
+        if self._ending.killing:
+            return False
         return self.roster.decides(pid) and not (self._ending.begun and self.roster.succeeds(pid))
 
     def passes(self, pid: int, end: End) -> bool:
