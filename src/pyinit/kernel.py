@@ -43,6 +43,8 @@ GONE = "gone"
 DENIED = "denied"
 
 _SIGCONT: int = _signal.SIGCONT
+_NOT_OF_A_CHILD = ALL_SIGNALS - {_signal.SIGCHLD}
+_SI_KERNEL = 0x80  # sigaction(2), si_code
 _PEEK = posix.WEXITED | posix.WNOHANG | posix.WNOWAIT
 
 
@@ -301,6 +303,17 @@ def signals_wait() -> bool:
     return not _signal.sigpending() <= {_signal.SIGCHLD}
 
 
+def gather(timeout_s: float) -> list[tuple[int, int, int]]:
+    """Let ends of children come together for so many seconds, or until another signal comes (sigtimedwait(2)).
+
+    Returns that signal as `read_signals` does. SIGCHLD stays pending, and while it is, no further end wakes anybody.
+    """
+    seen = _signal.sigtimedwait(_NOT_OF_A_CHILD, timeout_s)
+    if seen is None:
+        return []
+    return [(seen.si_signo, KERNEL if seen.si_code == _SI_KERNEL else seen.si_pid, seen.si_uid)]
+
+
 def take_pending(signals: Iterable[int]) -> None:
     """Take these signals off the pending ones, without waiting (sigtimedwait(2))."""
     for signo in signals:
@@ -386,7 +399,6 @@ def open_signalfd(signals: Iterable[int]) -> int:
     return fd
 
 
-_SI_KERNEL = 0x80  # sigaction(2), si_code
 _INFO = 128  # sizeof(struct signalfd_siginfo)
 
 

@@ -8,6 +8,7 @@ import time
 from pyinit import kernel
 from pyinit.core import events
 from pyinit.core.machine import KILLING, STOPPING
+from pyinit.sources import GATHER_S, Sources, Storm
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from pyinit.effects import Effects
     from pyinit.log import Log
     from pyinit.procfs import Proc
-    from pyinit.sources import Sources
 
 _SIGCHLD = 17
 # So many ends are taken before signals and deadlines are looked at again.
@@ -40,8 +40,8 @@ CROWD_S = 0.5
 ENDS = 32
 # After an error that nobody foresaw: when to try again (seconds).
 RETRY_S = 0.1
-# In a storm the log is written once in so long, if no batch fills up before (seconds): a write wakes its reader, too.
-WRITE_S = 0.001
+# In a storm the log is written once in so long, if not much waits before (seconds): a write wakes its reader, too.
+WRITE_S = 0.002
 # While stopping orphans may come without a signal: look this often (seconds).
 STOPPING_LOOK_S = 0.1
 
@@ -71,6 +71,7 @@ class Loop:
         self._jobs = jobs
         self._sources = sources
         self._sources.add(signals_fd, self._signals_are_there)
+        self._storm = Storm()
         self._log_fd: int | None = None
         self._broken_off = False
         self._may_break_off = True
@@ -116,8 +117,9 @@ class Loop:
 
     def _step(self) -> None:
         stopping = self._stopping
-        self._sources.wait(self._timeout())
-        self._take_signals()
+        gathered = self._gather() if self._storm.pauses() else []
+        self._sources.wait(0 if gathered else self._timeout())
+        self._take_signals(gathered)
         self._sources.serve()
         if not stopping and self._stopping:
             self._more = True  # a stop has begun: look who is there
@@ -139,8 +141,15 @@ class Loop:
     def _signals_are_there(self) -> None:
         """Do nothing: they are read at their turn, whatever else there is."""
 
-    def _take_signals(self) -> None:
-        for signo, sender_pid, sender_uid in kernel.read_signals(self._signals_fd):
+    def _gather(self) -> list[tuple[int, int, int]]:
+        """In a storm: let ends come together; return the signal that has put an end to that, or none."""
+        if self._stopping:
+            return []  # how soon it is over depends on each end
+        due = self._timeout()
+        return kernel.gather(GATHER_S if due < 0 else min(due, GATHER_S)) if due else []
+
+    def _take_signals(self, gathered: list[tuple[int, int, int]]) -> None:
+        for signo, sender_pid, sender_uid in gathered + kernel.read_signals(self._signals_fd):
             if signo == _SIGCHLD:
                 self._more = True
             elif sender_pid != self._pid:  # a broken pipe is our own SIGPIPE
@@ -232,8 +241,10 @@ class Loop:
         except kernel.NoChildren:
             return True
         finally:
+            now = time.monotonic()
+            self._storm.took(turn, now)
             if turn:
-                self._calm_at = time.monotonic() + CALM_S
+                self._calm_at = now + CALM_S
         self._more = True
         return False
 

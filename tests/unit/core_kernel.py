@@ -241,6 +241,7 @@ class Kernel:
             next_dead=self.next_dead,
             bury=self.bury,
             signals_wait=self.signals_wait,
+            gather=self.gather,
             group_below=self.group_below,
             is_alive=self.is_alive,
             anyone_dead=self.anyone_dead,
@@ -318,6 +319,17 @@ class Kernel:
         """Say whether anything but SIGCHLD is pending."""
         self.call()
         return any(signo != SIGCHLD for signo, _, _ in self.signals)
+
+    def gather(self, timeout_s: float) -> list[tuple[int, int, int]]:
+        """Let time pass in which children may end, until a signal comes of anybody else."""
+        until = self.now + timeout_s
+        while self.now < until:
+            self.call()
+            for signal in self.signals:
+                if signal[0] != SIGCHLD:
+                    self.signals.remove(signal)
+                    return [signal]
+        return []
 
     def peek_at(self, pid: int) -> End | None:
         """Do the same for one child."""
