@@ -46,6 +46,8 @@ _SIGCONT: int = _signal.SIGCONT
 _NOT_OF_A_CHILD = ALL_SIGNALS - {_signal.SIGCHLD}
 _SI_KERNEL = 0x80  # sigaction(2), si_code
 _PEEK = posix.WEXITED | posix.WNOHANG | posix.WNOWAIT
+# The ends that there have been, by si_code and si_status: at most some hundreds.
+_ends: dict[tuple[int, int], End] = {}
 
 
 class NoChildren(Exception):  # noqa: N818  # ECHILD is a fact, not an error
@@ -107,9 +109,12 @@ def _look(idtype: int, ident: int) -> tuple[int, End] | None:
         raise NoChildren from None
     if seen is None:
         return None
-    if seen.si_code == _CLD_EXITED:
-        return seen.si_pid, End(EXITED, seen.si_status)
-    return seen.si_pid, End(DUMPED if seen.si_code == _CLD_DUMPED else KILLED, seen.si_status)
+    how = seen.si_code, seen.si_status
+    end = _ends.get(how)
+    if end is None:
+        kind = EXITED if seen.si_code == _CLD_EXITED else DUMPED if seen.si_code == _CLD_DUMPED else KILLED
+        end = _ends[how] = End(kind, seen.si_status)
+    return seen.si_pid, end
 
 
 def lives(pid: int) -> bool | None:

@@ -223,10 +223,7 @@ class Loop:
                 if seen is None:
                     return False
                 pid, end = seen
-                if not tells_reaps and machine.passes(pid, end):
-                    kernel.bury(pid)
-                    self._passed.append(pid)
-                else:
+                if not self._passes(pid, end, tells_reaps=tells_reaps):
                     self._tell_passed()
                     if machine.leaves_heirs(pid) and pid not in self._covered:
                         # Where one of them has ended others may have. To ask of each takes a while: not for one alone.
@@ -248,8 +245,18 @@ class Loop:
         self._more = True
         return False
 
+    def _passes(self, pid: int, end: End, *, tells_reaps: bool) -> bool:
+        """Reap one from whose end nothing follows, and say so; False: the core is to hear of it by itself."""
+        machine = self._machine
+        if not tells_reaps and machine.passes(pid, end):
+            kernel.bury(pid)
+        elif pid in self._before or not machine.stands_apart(pid) or not self._effects.reap_apart(pid, end):
+            return False
+        self._passed.append(pid)
+        return True
+
     def _tell_passed(self) -> None:
-        """Tell of those that have been reaped without a look at who they were."""
+        """Tell of those that have been reaped without a word to the core."""
         if self._passed:
             passed, self._passed = self._passed, []
             self.take(events.Passed(passed))

@@ -475,6 +475,16 @@ class Proc:
         task = self._kernel.table.get(pid)
         return None if task is None or task.hidden else self._describe(task)
 
+    def last_of(self, pid: int) -> tuple[bytes, int, int, int, int] | None:
+        """Say the same of a zombie in numbers."""
+        self._kernel.call()
+        task = self._kernel.table.get(pid)
+        if task is None or task.hidden:
+            return None
+        assert not task.alive, f"{pid} is no zombie"
+        known = self._describe(task)
+        return known.name.encode(), known.ppid, known.pgid, known.sid, known.start_ticks
+
     def child(self, pid: int) -> Process:
         """Describe a child of pyinit."""
         process = self.describe(pid)
