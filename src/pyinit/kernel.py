@@ -312,8 +312,12 @@ def gather(timeout_s: float) -> list[tuple[int, int, int]]:
     """Let ends of children come together for so many seconds, or until another signal comes (sigtimedwait(2)).
 
     Returns that signal as `read_signals` does. SIGCHLD stays pending, and while it is, no further end wakes anybody.
+    Where the call is refused nobody waits.
     """
-    seen = _signal.sigtimedwait(_NOT_OF_A_CHILD, timeout_s)
+    try:
+        seen = _signal.sigtimedwait(_NOT_OF_A_CHILD, timeout_s)
+    except OSError:
+        return []
     if seen is None:
         return []
     return [(seen.si_signo, KERNEL if seen.si_code == _SI_KERNEL else seen.si_pid, seen.si_uid)]
