@@ -29,6 +29,9 @@ BURIED = 1024
 # A look for adopted children that decides nothing is made again at the earliest after this many times its own cost:
 # however many children live, the looking takes at most a twentieth of the time.
 LOOK_SHARE = 20
+# In a storm that is at the earliest after so long (seconds): who is found alive there is about to end, and to get to
+# know him costs several times a reap.
+STORM_LOOK_S = 0.01
 # So often a look is repeated when it finds somebody new.
 LOOKS = 8
 # While everybody is being stopped, so many who come at once are signalled before anybody looks at one of them.
@@ -335,7 +338,10 @@ class Loop:
         found = self._look()
         done = time.monotonic()
         # While stopping, who comes is to be signalled: only what a look costs that finds nobody counts.
-        self._look_again = done + (self._listing_s if self._stopping else done - now) * LOOK_SHARE
+        pause = (self._listing_s if self._stopping else done - now) * LOOK_SHARE
+        if self._storm.lasts and not self._stopping:
+            pause = max(pause, STORM_LOOK_S)
+        self._look_again = done + pause
         return found
 
     def _look(self) -> bool:

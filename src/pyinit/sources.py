@@ -34,9 +34,14 @@ class Storm:
         self._times = self._times + 1 if now - self._last < count * DENSE_S else 0
         self._last = now
 
+    @property
+    def lasts(self) -> bool:
+        """True when those that were taken last were part of a storm."""
+        return self._times >= STORM
+
     def pauses(self) -> bool:
         """Say whether to wait for more now; once for each time that some have been taken."""
-        if self._times < STORM:
+        if not self.lasts:
             return False
         self._times = STORM - 1
         return True
