@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pyinit.core.actions import Action
     from pyinit.core.lives import Lives
     from pyinit.core.machine import Machine
-    from pyinit.core.model import Process
+    from pyinit.core.model import End, Process
     from pyinit.log import Log
     from pyinit.oom import OomKills
     from pyinit.procfs import Proc
@@ -227,6 +227,28 @@ class Effects:
         self.final_kill.reaped(pid)
         if self.tell_reaped is not None and action.role != MAIN:
             self._log.say(self.tell_reaped(pid))
+
+    def reap_apart(self, pid: int, end: End) -> bool:
+        """Reap a zombie that stands apart and write its record, if that is like another before it; else return False.
+
+        Then nothing has been done, and its end is to be told to the core as any other.
+        """
+        if self.tell_reaped is not None or not self._log.formed:
+            return False
+        if end.kind == KILLED and end.value == SIGKILL and self.oom is not None and self.oom.any_untold():
+            return False
+        last = self._proc.last_of(pid)
+        if last is None:
+            return False
+        name, ppid, pgid, sid, ticks = last
+        if not (pgid and sid and ticks):
+            return False
+        form = self._log.form_of_reap(name, ppid, end, *self._machine.told_of(pgid, sid, end))
+        usage = None if form is None else kernel.reap(pid)
+        if form is None or usage is None:
+            return False
+        self._log.fill(form, (pid, pgid, sid, ticks), usage)
+        return True
 
     @property
     def tells_reaps(self) -> bool:

@@ -43,7 +43,11 @@ GONE = "gone"
 DENIED = "denied"
 
 _SIGCONT: int = _signal.SIGCONT
+_NOT_OF_A_CHILD = ALL_SIGNALS - {_signal.SIGCHLD}
+_SI_KERNEL = 0x80  # sigaction(2), si_code
 _PEEK = posix.WEXITED | posix.WNOHANG | posix.WNOWAIT
+# The ends that there have been, by si_code and si_status: at most some hundreds.
+_ends: dict[tuple[int, int], End] = {}
 
 
 class NoChildren(Exception):  # noqa: N818  # ECHILD is a fact, not an error
@@ -96,9 +100,12 @@ def _look(idtype: int, ident: int) -> tuple[int, End] | None:
         raise NoChildren from None
     if seen is None:
         return None
-    if seen.si_code == _CLD_EXITED:
-        return seen.si_pid, End(EXITED, seen.si_status)
-    return seen.si_pid, End(DUMPED if seen.si_code == _CLD_DUMPED else KILLED, seen.si_status)
+    how = seen.si_code, seen.si_status
+    end = _ends.get(how)
+    if end is None:
+        kind = EXITED if seen.si_code == _CLD_EXITED else DUMPED if seen.si_code == _CLD_DUMPED else KILLED
+        end = _ends[how] = End(kind, seen.si_status)
+    return seen.si_pid, end
 
 
 def lives(pid: int) -> bool | None:
@@ -314,6 +321,21 @@ def signals_wait() -> bool:
     return not _signal.sigpending() <= {_signal.SIGCHLD}
 
 
+def gather(timeout_s: float) -> list[tuple[int, int, int]]:
+    """Let ends of children come together for so many seconds, or until another signal comes (sigtimedwait(2)).
+
+    Returns that signal as `read_signals` does. SIGCHLD stays pending, and while it is, no further end wakes anybody.
+    Where the call is refused nobody waits.
+    """
+    try:
+        seen = _signal.sigtimedwait(_NOT_OF_A_CHILD, timeout_s)
+    except OSError:
+        return []
+    if seen is None:
+        return []
+    return [(seen.si_signo, KERNEL if seen.si_code == _SI_KERNEL else seen.si_pid, seen.si_uid)]
+
+
 def take_pending(signals: Iterable[int]) -> None:
     """Take these signals off the pending ones, without waiting (sigtimedwait(2))."""
     for signo in signals:
@@ -399,7 +421,6 @@ def open_signalfd(signals: Iterable[int]) -> int:
     return fd
 
 
-_SI_KERNEL = 0x80  # sigaction(2), si_code
 _INFO = 128  # sizeof(struct signalfd_siginfo)
 
 

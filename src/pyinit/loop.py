@@ -8,6 +8,7 @@ import time
 from pyinit import kernel
 from pyinit.core import events
 from pyinit.core.machine import KILLING, STOPPING
+from pyinit.sources import GATHER_S, Sources, Storm
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from pyinit.effects import Effects
     from pyinit.log import Log
     from pyinit.procfs import Proc
-    from pyinit.sources import Sources
 
 _SIGCHLD = 17
 # So many ends are taken before signals and deadlines are looked at again.
@@ -29,6 +29,9 @@ BURIED = 1024
 # A look for adopted children that decides nothing is made again at the earliest after this many times its own cost:
 # however many children live, the looking takes at most a twentieth of the time.
 LOOK_SHARE = 20
+# In a storm that is at the earliest after so long (seconds): who is found alive there is about to end, and to get to
+# know him costs several times a reap.
+STORM_LOOK_S = 0.01
 # So often a look is repeated when it finds somebody new.
 LOOKS = 8
 # While everybody is being stopped, so many who come at once are signalled before anybody looks at one of them.
@@ -40,8 +43,8 @@ CROWD_S = 0.5
 ENDS = 32
 # After an error that nobody foresaw: when to try again (seconds).
 RETRY_S = 0.1
-# In a storm the log is written once in so long, if no batch fills up before (seconds): a write wakes its reader, too.
-WRITE_S = 0.001
+# In a storm the log is written once in so long, if not much waits before (seconds): a write wakes its reader, too.
+WRITE_S = 0.002
 # While stopping orphans may come without a signal: look this often (seconds).
 STOPPING_LOOK_S = 0.1
 
@@ -71,6 +74,7 @@ class Loop:
         self._jobs = jobs
         self._sources = sources
         self._sources.add(signals_fd, None)  # they are read at their turn, whatever else there is
+        self._storm = Storm()
         self._log_fd: int | None = None
         self._broken_off = False
         self._may_break_off = True
@@ -117,8 +121,9 @@ class Loop:
 
     def _step(self) -> None:
         stopping = self._stopping
-        self._sources.wait(self._timeout())
-        self._take_signals()
+        gathered = self._gather() if self._storm.pauses() else []
+        self._sources.wait(0 if gathered else self._timeout())
+        self._take_signals(gathered)
         self._sources.serve()
         if not stopping and self._stopping:
             self._more = True  # a stop has begun: look who is there
@@ -141,8 +146,15 @@ class Loop:
             self._look_at = time.monotonic() + (CALM_S if self._machine.unseen else STOPPING_LOOK_S)
         self._watch_log()
 
-    def _take_signals(self) -> None:
-        for signo, sender_pid, sender_uid in kernel.read_signals(self._signals_fd):
+    def _gather(self) -> list[tuple[int, int, int]]:
+        """In a storm: let ends come together; return the signal that has put an end to that, or none."""
+        if self._stopping:
+            return []  # how soon it is over depends on each end
+        due = self._timeout()
+        return kernel.gather(GATHER_S if due < 0 else min(due, GATHER_S)) if due else []
+
+    def _take_signals(self, gathered: list[tuple[int, int, int]]) -> None:
+        for signo, sender_pid, sender_uid in gathered + kernel.read_signals(self._signals_fd):
             if signo == _SIGCHLD:
                 self._more = True
             elif sender_pid != self._pid:  # a broken pipe is our own SIGPIPE
@@ -219,10 +231,7 @@ class Loop:
                 if seen is None:
                     return False
                 pid, end = seen
-                if not tells_reaps and machine.passes(pid, end):
-                    kernel.bury(pid)
-                    self._passed.append(pid)
-                else:
+                if not self._passes(pid, end, tells_reaps=tells_reaps):
                     self._tell_passed()
                     if machine.leaves_heirs(pid) and not self._heirs_told(pid):
                         return False
@@ -231,8 +240,10 @@ class Loop:
         except kernel.NoChildren:
             return True
         finally:
+            now = time.monotonic()
+            self._storm.took(turn, now)
             if turn:
-                self._calm_at = time.monotonic() + CALM_S
+                self._calm_at = now + CALM_S
         self._more = True
         return False
 
@@ -248,8 +259,18 @@ class Loop:
             self._covered |= covered
         return True
 
+    def _passes(self, pid: int, end: End, *, tells_reaps: bool) -> bool:
+        """Reap one from whose end nothing follows, and say so; False: the core is to hear of it by itself."""
+        machine = self._machine
+        if not tells_reaps and machine.passes(pid, end):
+            kernel.bury(pid)
+        elif pid in self._before or not machine.stands_apart(pid) or not self._effects.reap_apart(pid, end):
+            return False
+        self._passed.append(pid)
+        return True
+
     def _tell_passed(self) -> None:
-        """Tell of those that have been reaped without a look at who they were."""
+        """Tell of those that have been reaped without a word to the core."""
         if self._passed:
             passed, self._passed = self._passed, []
             self.take(events.Passed(passed))
@@ -323,7 +344,10 @@ class Loop:
         found = self._look()
         done = time.monotonic()
         # While stopping, who comes is to be signalled: only what a look costs that finds nobody counts.
-        self._look_again = done + (self._listing_s if self._stopping else done - now) * LOOK_SHARE
+        pause = (self._listing_s if self._stopping else done - now) * LOOK_SHARE
+        if self._storm.lasts and not self._stopping:
+            pause = max(pause, STORM_LOOK_S)
+        self._look_again = done + pause
         return found
 
     def _look(self) -> bool:

@@ -6,18 +6,22 @@ import posix
 
 _CHUNK = 4096
 _MOUNT = "/sys/fs/cgroup"
+_OWN = "/proc/self/cgroup"
 
 
 class OomKills:
     """The counter of OOM kills of our control group: `oom_kill` of memory.events (v2) or memory.oom_control (v1).
 
-    Read at the start, and again when a process has ended by a SIGKILL that was not ours. Without such a file, or where
-    it cannot be read, nothing was ever killed for want of memory. `before` is what it was at the start, where that has
-    been read already; -1: it is read now.
+    Read at the start, and again when a process has ended by a SIGKILL that was not ours: thousands may at once, and
+    from the first on its descriptor is kept. Without such a file, or where it cannot be read, nothing was ever killed
+    for want of memory. `before` is what it was at the start, where that has been read already; -1: it is read now.
     """
 
     def __init__(self, before: int = -1) -> None:
         self._path: str | None = None
+        self._fd = -1
+        self._told = b""  # what the file said last, and the count in it
+        self._count = 0
         self._seen = 0
         for path in _candidates():
             count = _count(path)
@@ -32,17 +36,38 @@ class OomKills:
 
     def start_anew(self) -> None:
         """Count on from here: kills until now are none of those that come."""
-        count = None if self._path is None else _count(self._path)
-        if count is not None:
-            self._seen = count
+        self._seen += self._untold()
 
     def happened(self) -> bool:
         """Say whether there was one more kill since this was last asked; each is told once."""
-        count = None if self._path is None else _count(self._path)
-        if count is None or count <= self._seen:
+        if not self.any_untold():
             return False
         self._seen += 1
         return True
+
+    def any_untold(self) -> bool:
+        """Say whether `happened` is true now."""
+        return self._untold() > 0
+
+    def _untold(self) -> int:
+        """Return how many kills there were that have not been told; 0 where the count cannot be read."""
+        if self._path is None:
+            return 0
+        try:
+            if self._fd < 0:
+                self._fd = posix.open(self._path, posix.O_RDONLY | posix.O_CLOEXEC)
+            told = posix.pread(self._fd, _CHUNK, 0)
+        except OSError:
+            if self._fd >= 0:
+                posix.close(self._fd)
+                self._fd = -1
+            return 0
+        if told != self._told:
+            count = _count_in(told.decode("utf-8", "replace"))
+            if count is None:
+                return 0
+            self._told, self._count = told, count
+        return self._count - self._seen
 
 
 def _read(path: str) -> str:
@@ -64,7 +89,7 @@ def _candidates() -> list[str]:
     In a container the path may be the one outside, and the mount may show our group as its root.
     """
     found = []
-    for line in _read("/proc/self/cgroup").splitlines():
+    for line in _read(_OWN).splitlines():
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         at = path.rstrip("/")
@@ -76,7 +101,11 @@ def _candidates() -> list[str]:
 
 
 def _count(path: str) -> int | None:
-    for line in _read(path).splitlines():
+    return _count_in(_read(path))
+
+
+def _count_in(text: str) -> int | None:
+    for line in text.splitlines():
         name, _, value = line.partition(" ")
         if name == "oom_kill" and value.isdigit():
             return int(value)

@@ -43,7 +43,7 @@ class Used:
         self.threads = threads
 
 
-def _read_once(path: str, size: int = _CHUNK) -> bytes | None:
+def _read_once(path: str | bytes, size: int = _CHUNK) -> bytes | None:
     """Read what one read(2) gives: enough for the files that the kernel makes in one piece (stat, status)."""
     try:
         fd = posix.open(path, _RDONLY)
@@ -182,6 +182,18 @@ class Proc:
         """Describe a process, a zombie too (proc_pid_stat(5)); None when it is gone."""
         data = _read_once(f"/proc/{pid}/stat", 4096) if self.usable else None
         return self._parse(pid, data) if data else None
+
+    def last_of(self, pid: int) -> tuple[bytes, int, int, int, int] | None:
+        """Say of a zombie its name, and the numbers ppid, pgid, sid and start_ticks, as `describe` does; None likewise.
+
+        For those who end by the thousand: a `Process` that nobody asks for takes as long as to read this.
+        """
+        data = _read_once(b"/proc/%d/stat" % pid, 4096) if self.usable else None
+        if not data:
+            return None
+        end = data.rfind(b")")
+        fields = data[end + 2 :].split(None, 20)
+        return data[data.find(b"(") + 1 : end], int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19])
 
     def measure(self, pid: int) -> tuple[Process, Used] | None:
         """Describe a process, and say what it uses; None when it is gone."""

@@ -9,6 +9,44 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+# Ends come in a storm when each of so many times in a row at least one had come in each span of this length (seconds).
+STORM = 4
+DENSE_S = 0.001
+# So long they are let come together then (seconds).
+GATHER_S = 0.001
+
+
+class Storm:
+    """Knows when ends come so close together that it is cheaper to wait a moment, and take several at once.
+
+    To wake up for one costs more than to reap it, and takes a processor from whoever makes the storm. One end alone, or
+    a few, are never held up.
+    """
+
+    __slots__ = ("_last", "_times")
+
+    def __init__(self) -> None:
+        self._last = 0.0
+        self._times = 0
+
+    def took(self, count: int, now: float) -> None:
+        """Note that so many ends have been taken."""
+        self._times = self._times + 1 if now - self._last < count * DENSE_S else 0
+        self._last = now
+
+    @property
+    def lasts(self) -> bool:
+        """True when those that were taken last were part of a storm."""
+        return self._times >= STORM
+
+    def pauses(self) -> bool:
+        """Say whether to wait for more now; once for each time that some have been taken."""
+        if not self.lasts:
+            return False
+        self._times = STORM - 1
+        return True
+
+
 class Sources:
     """The one place where pyinit waits (epoll(7)).
 

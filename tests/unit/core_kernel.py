@@ -249,6 +249,7 @@ class Kernel:
             bury=self.bury,
             bury_dead=self.bury_dead,
             signals_wait=self.signals_wait,
+            gather=self.gather,
             group_below=self.group_below,
             is_alive=self.is_alive,
             anyone_dead=self.anyone_dead,
@@ -321,6 +322,17 @@ class Kernel:
         """Say whether anything but SIGCHLD is pending."""
         self.call()
         return any(signo != SIGCHLD for signo, _, _ in self.signals)
+
+    def gather(self, timeout_s: float) -> list[tuple[int, int, int]]:
+        """Let time pass in which children may end, until a signal comes of anybody else."""
+        until = self.now + timeout_s
+        while self.now < until:
+            self.call()
+            for signal in self.signals:
+                if signal[0] != SIGCHLD:
+                    self.signals.remove(signal)
+                    return [signal]
+        return []
 
     def peek_at(self, pid: int) -> End | None:
         """Do the same for one child."""
@@ -477,6 +489,16 @@ class Proc:
         self._kernel.call()
         task = self._kernel.table.get(pid)
         return None if task is None or task.hidden else self._describe(task)
+
+    def last_of(self, pid: int) -> tuple[bytes, int, int, int, int] | None:
+        """Say the same of a zombie in numbers."""
+        self._kernel.call()
+        task = self._kernel.table.get(pid)
+        if task is None or task.hidden:
+            return None
+        assert not task.alive, f"{pid} is no zombie"
+        known = self._describe(task)
+        return known.name.encode(), known.ppid, known.pgid, known.sid, known.start_ticks
 
     def child(self, pid: int) -> Process:
         """Describe a child of pyinit."""

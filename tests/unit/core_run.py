@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -56,6 +56,8 @@ if TYPE_CHECKING:
 # come at once are a crowd.
 QUIET = 3
 MANY = 64
+# Of so many names one is unlike those before it.
+UNLIKE = 4
 # So long no look at the children takes, and no look is too soon after the last (seconds).
 PAUSE_S = 0.05
 # More than the shell needs to see what there is and to act on it (seconds).
@@ -71,6 +73,8 @@ class Log:
         self.first = 0
         self.tells_reaps = True
         self.waiting = False
+        self.formed = True
+        self.filled = 0  # so many records of reaps came of a form
         self._heard = heard
 
     def report(self, event: str, facts: dict[str, object], severity: str | None = None) -> None:
@@ -78,6 +82,18 @@ class Log:
         assert event != "pyinit.error", facts
         self.records.append((event, dict(facts), severity))
         self._heard(event, facts)
+
+    def form_of_reap(self, name: bytes, *known: object) -> tuple[object, ...] | None:
+        """Take it that there is a form for all but some, who go the way of those that are unlike all before."""
+        return (name, *known) if sum(name) % UNLIKE else None
+
+    def fill(self, form: tuple[Any, ...], numbers: tuple[int, int, int, int], usage: object) -> None:
+        """Take a record of a reap."""
+        (name, ppid, end, role, escaped, severity), (pid, pgid, sid, ticks) = form, numbers
+        process = Process(pid, ppid=ppid, pgid=pgid, sid=sid, start_ticks=ticks, name=name.decode(), alive=False)
+        self.filled += 1
+        facts = {"process": process, "role": role, "escaped": escaped, "end": end, "usage": usage}
+        self.report("process.reaped", facts, severity)
 
     def pending_fd(self) -> None:
         """Have no reader to wait for."""

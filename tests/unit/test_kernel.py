@@ -109,3 +109,17 @@ def test_waiting_signal() -> None:
         assert not kernel.signals_wait()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def test_gathering() -> None:
+    """Ends of children do not end the wait, and stay pending; another signal does at once, with its sender."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGCHLD})
+    try:
+        signal.raise_signal(signal.SIGCHLD)
+        assert kernel.gather(0.001) == []
+        signal.raise_signal(signal.SIGUSR1)
+        assert kernel.gather(3600) == [(signal.SIGUSR1, os.getpid(), os.getuid())]
+        assert signal.sigpending() == {signal.SIGCHLD}
+        kernel.take_pending([signal.SIGCHLD])
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pyinit import oom
+from support.descriptors import descriptors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 V1 = {
     "/proc/self/cgroup": "9:name=systemd:/a\n4:memory:/docker/x\n0::/\n",
@@ -24,35 +27,68 @@ V2_BELOW = {
     "/sys/fs/cgroup/system.slice/x.service/memory.events": "oom_kill 2\n",
     "/sys/fs/cgroup/memory.events": "oom_kill 900\n",
 }
-Files = dict[str, str]
+ROOT = "/sys/fs/cgroup"
+
+
+class Files:
+    """Files that stand in for those of the kernel, below a folder."""
+
+    def __init__(self, folder: Path, given: Mapping[str, str]) -> None:
+        self._paths = {folder / path[1:]: text for path, text in given.items()}
+        for path, text in self._paths.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+    def count(self, kills: str) -> None:
+        """Have so many kills counted, or something else said; as in a file of the kernel, in the same file."""
+        for path, text in self._paths.items():
+            path.write_text(text.replace("oom_kill 2\n", kills))
 
 
 @pytest.fixture
-def files(monkeypatch: pytest.MonkeyPatch) -> Callable[[Files], Files]:
+def files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Mapping[str, str]], Files]:
     """Return what makes a set of files the ones that are read."""
-
-    def use(given: Files) -> Files:
-        present = dict(given)
-        monkeypatch.setattr(oom, "_read", lambda path: present.get(path, ""))
-        return present
-
-    return use
+    monkeypatch.setattr(oom, "_MOUNT", str(tmp_path) + ROOT)
+    monkeypatch.setattr(oom, "_OWN", f"{tmp_path}/proc/self/cgroup")
+    return lambda given: Files(tmp_path, given)
 
 
 @pytest.mark.parametrize("given", [V1, V2, V2_BELOW], ids=["v1", "v2", "v2 below the root"])
-def test_each_kill_is_told_once(files: Callable[[Files], Files], given: Files) -> None:
-    """Kills before the start are none of ours; each one after it is told once."""
-    present = files(given)
+def test_each_kill_is_told_once(files: Callable[[Mapping[str, str]], Files], given: Mapping[str, str]) -> None:
+    """Kills before the start are none of ours; each one after it is told once, and to ask for them tells of none."""
+    there = files(given)
     kills = oom.OomKills()
     assert not kills.happened()
-    for path in present:
-        present[path] = present[path].replace("oom_kill 2", "oom_kill 4")
+    there.count("oom_kill 4\n")
+    assert kills.any_untold()
     assert kills.happened()
+    assert kills.any_untold()
     assert kills.happened()
+    assert not kills.any_untold()
     assert not kills.happened()
 
 
-def test_a_kill_before_the_first_look_is_told(files: Callable[[Files], Files]) -> None:
+def test_the_counter_is_opened_once(files: Callable[[Mapping[str, str]], Files]) -> None:
+    """However often it is asked, one descriptor is kept, and none that a child would get; another when that fails."""
+    there = files(V2)
+    before = descriptors()
+    kills = oom.OomKills()
+    assert not descriptors() - before
+    for number in range(3, 6):
+        there.count(f"oom_kill {number}\n")
+        assert kills.happened()
+    ((fd, _),) = descriptors() - before
+    assert not os.get_inheritable(int(fd))
+    nothing_to_read = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing_to_read, int(fd))
+    os.close(nothing_to_read)
+    there.count("oom_kill 6\n")
+    assert not kills.happened()
+    assert kills.happened()
+    os.close(kills._fd)
+
+
+def test_a_kill_before_the_first_look_is_told(files: Callable[[Mapping[str, str]], Files]) -> None:
     """Where the launcher has counted before main was started, a kill since then counts."""
     files(V2)
     kills = oom.OomKills(1)
@@ -60,20 +96,29 @@ def test_a_kill_before_the_first_look_is_told(files: Callable[[Files], Files]) -
     assert not kills.happened()
 
 
-def test_kills_of_the_run_before_are_forgotten(files: Callable[[Files], Files]) -> None:
+def test_kills_of_the_run_before_are_forgotten(files: Callable[[Mapping[str, str]], Files]) -> None:
     """Another run counts from where it begins."""
-    present = files(V2)
+    there = files(V2)
     kills = oom.OomKills(0)
     kills.start_anew()
     assert not kills.happened()
-    for path in present:
-        present[path] = ""
+    there.count("")
     kills.start_anew()
     assert not kills.happened()
+    there.count("oom_kill 3\n")
+    assert kills.happened()
 
 
 @pytest.mark.parametrize("text", ["", "oom_kill\n", "oom_kill many\n", "garbage"])
-def test_without_a_count_nothing_was_killed(files: Callable[[Files], Files], text: str) -> None:
+def test_without_a_count_nothing_was_killed(files: Callable[[Mapping[str, str]], Files], text: str) -> None:
     """No file, or one in another form, explains no end."""
     files({"/proc/self/cgroup": "0::/\n", "/sys/fs/cgroup/memory.events": text})
     assert not oom.OomKills().happened()
+
+
+def test_a_counter_that_goes_away(files: Callable[[Mapping[str, str]], Files], tmp_path: Path) -> None:
+    """Where it cannot be opened any more nothing was killed, as far as anybody can tell."""
+    files(V2)
+    kills = oom.OomKills(0)
+    Path(f"{tmp_path}{ROOT}/memory.events").unlink()
+    assert not kills.happened()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyinit.sources import Sources
+from pyinit.sources import DENSE_S, STORM, Sources, Storm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,3 +149,38 @@ def test_before_each_wait() -> None:
     assert told == ["before", "ready", "before", "ready"]
     os.close(reading)
     os.close(writing)
+
+
+def storm(*ends: tuple[float, int]) -> list[bool]:
+    """Say after each of these, so many seconds after the one before so many ends, whether the loop is to pause."""
+    watched = Storm()
+    now, said = 1000.0, []
+    for after_s, count in ends:
+        now += after_s
+        watched.took(count, now)
+        said.append(watched.pauses())
+    return said
+
+
+def test_ends_in_a_storm_are_let_come_together() -> None:
+    """A pause is made when ends have come close together so many times in a row, and as long as they do."""
+    near = (DENSE_S / 2, 1)
+    assert storm((9.0, 1), *[near] * (STORM + 2)) == [False] * STORM + [True] * 3
+    assert storm((9.0, 1), *[near] * STORM, (DENSE_S * 3.5, 4), near) == [False] * STORM + [True] * 3
+
+
+@pytest.mark.parametrize("lull", [(DENSE_S * 1.5, 1), (DENSE_S * 4.5, 4), (DENSE_S / 2, 0)], ids=str)
+def test_one_end_alone_is_not_held_up(lull: tuple[float, int]) -> None:
+    """Where they come no closer than that, or none is there, nobody waits for more; nor for the first of a storm."""
+    near = (DENSE_S / 2, 1)
+    assert not any(storm(*[lull] * 50))
+    assert storm((9.0, 1), *[near] * STORM, lull, near) == [False] * STORM + [True, False, False]
+
+
+def test_a_pause_is_made_once_for_what_was_taken() -> None:
+    """Who wakes up for something else, or for nothing, does not pause again."""
+    watched = Storm()
+    for number in range(STORM + 1):
+        watched.took(1, 1000.0 + number * DENSE_S / 2)
+    assert watched.pauses()
+    assert not watched.pauses()

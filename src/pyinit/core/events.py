@@ -69,7 +69,10 @@ class Ended:
 
 
 class Passed:
-    """Children have ended and been reaped of whom nothing is known and nothing told: `Machine.passes` has said so."""
+    """Children have ended and been reaped from whose ends nothing follows, as the machine has said.
+
+    Either nothing is told of them (`Machine.passes`), or their records have been written (`Machine.stands_apart`).
+    """
 
     __slots__ = ("pids",)
 

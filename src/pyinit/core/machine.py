@@ -42,6 +42,9 @@ STOPPING = "stopping"
 KILLING = "killing"
 DONE = "done"
 
+# A bad end is told: a decider's with emphasis, that of a helper which got away for who looks for it.
+_OF_BAD_ENDS = {MAIN: "warning", SUCCESSOR: "warning", ADOPTED: "info"}
+
 
 class Machine:
     """The state of one run.
@@ -186,6 +189,18 @@ class Machine:
             return False
         return end.good or (self._ending.begun and not (end.kind == KILLED and end.value == SIGKILL))
 
+    def stands_apart(self, pid: int) -> bool:
+        """Say whether nothing follows from the end of a child but its record: nobody knew it, and no stop has begun."""
+        return not (pid in self.roster or self._ending.begun or self.service.names(pid))
+
+    def told_of(self, pgid: int, sid: int, end: End) -> tuple[str, tuple[str, ...], str | None]:
+        """Say what the record tells of the end of one who stands apart, and is not proven to be foreign.
+
+        Returns its role, how it has escaped, and the severity if that is not the record's own. What its process group
+        and its session were is known; when it has been reaped it is to be told as `Passed`.
+        """
+        return ADOPTED, self.roster.escaped_to(pgid, sid), None if end.good else _OF_BAD_ENDS[ADOPTED]
+
     def handle(self, event: events.Event, now: float) -> list[Action]:
         """Take an event at a time in monotonic seconds; return the actions to carry out, in order."""
         phase = self.phase
@@ -243,8 +258,7 @@ class Machine:
         bad = not end.good and role in {MAIN, SUCCESSOR}
         severity = None
         if not self._ending.begun and not end.good:
-            # A bad end is told: a decider's with emphasis, that of a helper which got away for who looks for it.
-            severity = {MAIN: "warning", SUCCESSOR: "warning", ADOPTED: "info"}.get(role)
+            severity = _OF_BAD_ENDS.get(role)
         actions: list[Action] = []
         if bad:
             self._verdict.decide(role, process, end)

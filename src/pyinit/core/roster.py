@@ -11,6 +11,15 @@ if TYPE_CHECKING:
     from pyinit.core.model import End, Process
 
 
+# Whether a process is in another group than main, and whether in another session.
+_WAYS: dict[tuple[bool, bool], tuple[str, ...]] = {
+    (False, False): (),
+    (True, False): ("group",),
+    (False, True): ("session",),
+    (True, True): ("group", "session"),
+}
+
+
 class Roster:
     """The unreaped children of pyinit by PID, with their roles.
 
@@ -166,17 +175,21 @@ class Roster:
         main = self.main
         if main is None or process.foreign or self._is_main(process) or process.pid in self._commands:
             return ()
-        return ("adopted", *self.strayed(process))
+        return self.escaped_to(process.pgid, process.sid)
+
+    def escaped_to(self, pgid: int, sid: int) -> tuple[str, ...]:
+        """Say the same of an orphan of which it is known that it came from main; 0: not known."""
+        return () if self.main is None else ("adopted", *self._strayed(pgid, sid))
 
     def strayed(self, process: Process) -> tuple[str, ...]:
         """Say what of main's a process below us has left: its process group, its session."""
+        return self._strayed(process.pgid, process.sid)
+
+    def _strayed(self, pgid: int, sid: int) -> tuple[str, ...]:
         main = self.main
-        ways = []
-        if main is not None and process.pgid and process.pgid != main.pgid:
-            ways.append("group")
-        if main is not None and process.sid and process.sid != main.sid:
-            ways.append("session")
-        return tuple(ways)
+        if main is None:
+            return ()
+        return _WAYS[bool(pgid) and pgid != main.pgid, bool(sid) and sid != main.sid]
 
     def _near_main(self, process: Process) -> bool:
         """Say whether a process is in main's group or session: then it came from main, whatever it shows."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, Literal
 
+    from pyinit.core.model import End, Usage
+
 __all__ = ["Log", "open_log"]
 
 # The JSON of the last word has at most so many bytes: a sentence fits beside it into the 4096 of Kubernetes.
@@ -160,6 +162,31 @@ class Log:
                 self._write(self._record(event, facts, severity))
             else:
                 self._put(line)
+
+    @property
+    def formed(self) -> bool:
+        """Whether there are lines that only want their numbers: then `form_of_reap` may have one."""
+        return bool(self._forms)
+
+    def form_of_reap(  # noqa: PLR0913, PLR0917  # what there is to know
+        self, name: bytes, ppid: int, end: End, role: str, escaped: tuple[str, ...], severity: str | None
+    ) -> bytes | None:
+        """Return the form of the record of an end, for `fill`; None where it has to go to `report`.
+
+        So it is where none like it has been written yet, or where none is to be. Of the process nothing else is known.
+        """
+        if severity is None:
+            severity = "info" if self.reaps else "debug"
+        if not self.wants(severity):
+            return None
+        return self._forms["process.reaped"].of_reap(name, ppid, end, role, escaped, severity)
+
+    def fill(self, form: bytes, numbers: tuple[int, int, int, int], usage: Usage) -> None:
+        """Queue the record of an end: `numbers` are pid, pgid, sid and start_ticks, none of them 0. Never raises."""
+        try:
+            self._put(self._forms["process.reaped"].filled(form, numbers, usage, self._renderer.now))
+        except Exception as error:  # noqa: BLE001  (a record is not worth the life of PID 1)
+            self._failed("process.reaped", error)
 
     def _maker(self, event: str) -> Callable[[Mapping[str, Any], str, str], bytes]:
         """Return what renders records of an event with a time that is given."""

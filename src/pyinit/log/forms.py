@@ -9,12 +9,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
     from typing import Any
 
+    from pyinit.core.model import End
     from pyinit.log.parts import Facts, Look
 
     Make = Callable[[Mapping[str, Any], str, str], bytes]
 
 # So many forms are kept; then all are forgotten: names are free text, and whoever has brought so many brings more.
 KEPT = 256
+# And the texts of so many times that processes have used: those of a storm are a few hundred microseconds.
+_TIMES = 512
 # The numbers of one line may have so many digits more than those of another.
 _ROOM = 128
 
@@ -33,6 +36,7 @@ class Forms:
         self._look = look
         self._most = most - _ROOM
         self._forms: dict[Hashable, bytes | None] = {}
+        self._times: dict[float, bytes] = {}
         self._ticks = 0
         self._created = b""
 
@@ -61,14 +65,36 @@ class Forms:
             form = self._new(key, facts, severity)
             if form is None:
                 return None
+        if usage is not None:
+            return self.filled(form, (pid, pgid, sid, ticks), usage, stamp)
+        return form % (stamp, pid, pid, pgid, sid, self._born(ticks))
+
+    def of_reap(  # noqa: PLR0913, PLR0917  # what there is to know
+        self, name: bytes, ppid: int, end: End, role: str, escaped: tuple[str, ...], severity: str
+    ) -> bytes | None:
+        """Return the form of such a record of a reap if there is one already: of somebody of whom no more is known."""
+        text = name.decode("utf-8", "backslashreplace")
+        return self._forms.get((severity, role, escaped, text, False, -1, ppid, False, (end.kind, end.value, None)))
+
+    def filled(self, form: bytes, numbers: tuple[int, int, int, int], usage: Usage, stamp: bytes) -> bytes:
+        """Return the line of a record of a reap; `numbers` are pid, pgid, sid and start_ticks, none of them 0."""
+        pid, pgid, sid, ticks = numbers
+        user, system = self._seconds(usage.user_s), self._seconds(usage.system_s)
+        return form % (stamp, pid, pid, pgid, sid, self._born(ticks), user, system, usage.max_rss_bytes)
+
+    def _born(self, ticks: int) -> bytes:
         if ticks != self._ticks:
             # Those that a storm brings start by the dozen within one tick.
             self._ticks, self._created = ticks, self._look.creation_time(ticks).encode()
-        if usage is None:
-            return form % (stamp, pid, pid, pgid, sid, self._created)
-        user_s, system_s = usage.user_s, usage.system_s
-        user_s, system_s = user_s and round(user_s, 6), system_s and round(system_s, 6)
-        return form % (stamp, pid, pid, pgid, sid, self._created, user_s, system_s, usage.max_rss_bytes)
+        return self._created
+
+    def _seconds(self, seconds: float) -> bytes:
+        text = self._times.get(seconds)
+        if text is None:
+            if len(self._times) >= _TIMES:
+                self._times.clear()
+            text = self._times[seconds] = b"%a" % (seconds and round(seconds, 6))
+        return text
 
     def _new(self, key: Hashable, facts: Facts, severity: str) -> bytes | None:
         """Make a form, when it is wanted for the second time; None where there can be none."""
@@ -97,7 +123,7 @@ class Forms:
         places.append((self._look.creation_time(ticks), b"%b"))
         if facts.get("usage") is not None:
             marked["usage"] = Usage(user_s, system_s, rss)
-            places += [(user_s, b"%a"), (system_s, b"%a"), (rss, b"%d")]
+            places += [(user_s, b"%b"), (system_s, b"%b"), (rss, b"%d")]
         rest = self._make(marked, severity, stamp).replace(b"%", b"%%")
         if len(rest) > self._most:
             return None

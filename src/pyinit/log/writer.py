@@ -30,6 +30,10 @@ STALL_S = 0.2
 # At most this much goes into one write to a regular file or a stream socket, in bytes.
 _BIG_BATCH = 65536
 
+# So much is kept for the next `flush`, in bytes; more than that `put` writes out by itself. Only the first of several
+# writes in a row wakes a reader that sleeps, and to wake it costs more than the write.
+_GROUP = 8 * PIPE_BUF
+
 _OPEN_FLAGS = posix.O_WRONLY | posix.O_APPEND | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC
 
 # The number of the device that a terminal really is, see ioctl_tty(2). Where the number of the call is another
@@ -89,7 +93,7 @@ class Writer:
         self._queue: deque[bytes] = deque()
         self._size = 0  # bytes of the queue that are still to go out
         self._sent = 0  # bytes of its first line that are out already
-        self._due = PIPE_BUF  # `put` itself writes before the queue is larger than this
+        self._due = _GROUP  # `put` itself writes before the queue is larger than this
         self._batch = PIPE_BUF  # at most so much in one write, but at least a line
         self._poll_fd = -1
         self._fds: list[int] = []
@@ -203,9 +207,9 @@ class Writer:
         return bool(self._queue)
 
     def put(self, line: bytes) -> None:
-        """Queue one line (at most 4096 bytes with its newline); write when a batch is full; drop where is no room.
+        """Queue one line (at most 4096 bytes with its newline); write when many wait; drop where is no room.
 
-        A line that fills no batch goes out with the next `flush` or `pending_fd`, so that a burst costs few writes.
+        Few lines go out with the next `flush` or `pending_fd`, so that a burst costs few writes.
         """
         if self._send is None:
             self.dropped += 1
@@ -215,7 +219,7 @@ class Writer:
             self._tell()
         size = self._size + len(line)
         if size > self._due or size > self._capacity:
-            self.flush()
+            self.flush(whole=True)
             size = self._size + len(line)
             if size > self._capacity:
                 self.dropped += 1
@@ -224,9 +228,12 @@ class Writer:
         self._queue.append(line)
         self._size = size
 
-    def flush(self) -> None:
-        """Write as much of the queue as goes without waiting, then the notice of what was dropped, if there is one."""
-        if self._drain() and self.untold:
+    def flush(self, *, whole: bool = False) -> None:
+        """Write as much of the queue as goes without waiting, then the notice of what was dropped, if there is one.
+
+        `whole`: what fills no batch may stay. A pipe has room for so many writes, however small they are.
+        """
+        if self._drain(whole=whole) and self.untold:
             self._tell()
             self._drain()
 
@@ -270,8 +277,11 @@ class Writer:
             if self._size < size:
                 stalled_s = now_s + STALL_S
 
-    def _drain(self) -> bool:
-        """Write until the queue is empty or the descriptor takes no more; return False when lines were lost."""
+    def _drain(self, *, whole: bool = False) -> bool:
+        """Write until the queue is empty or the descriptor takes no more; return False when lines were lost.
+
+        `whole`: the first batch goes out whatever its size, and further ones as long as they are full.
+        """
         queue = self._queue
         send = self._send
         while queue and send is not None:
@@ -289,8 +299,10 @@ class Writer:
             if not size:
                 break
             self._done(size)
-        # While the reader is behind, the next try of `put` comes a batch later, not with each line.
-        self._due = self._size + max(self._batch, PIPE_BUF)
+            if whole and self._size < self._batch:
+                break
+        # While the reader is behind, the next try of `put` comes a group of lines later, not with each line.
+        self._due = self._size + max(self._batch, _GROUP)
         return True
 
     def _next_batch(self) -> bytes:

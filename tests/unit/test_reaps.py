@@ -1,0 +1,270 @@
+"""The ends of many, on real processes: a record that comes of a form says what one says that is made by itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from functools import partial, wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pyinit.core import events
+from pyinit.core.machine import Machine
+from pyinit.core.model import Policy
+from pyinit.effects import Effects
+from pyinit.loop import Loop
+from pyinit.procfs import Proc
+from pyinit.sources import Sources
+from unit.log_kept import OTEL, Kept
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Self
+
+    from pyinit.core.model import End
+
+# What differs between two processes that are alike, and what each of them has used.
+VARIES = ("timestamp", "process.pid", "process.group_leader.pid", "process.session_leader.pid", "process.creation.time")
+USED = ("pyinit.usage.user_s", "pyinit.usage.system_s", "pyinit.usage.max_rss_bytes")
+NAMES = [b"plain", b"a) Z 1 (b", b"%d%b %s", b"\xff caf\xc3\xa9", b'"\\', b"x y\n"]
+# So often a kind of end is there: the form is made at the second time.
+TIMES = 5
+
+
+# So many functions in Python are called for each of many who are reaped, measured: 31 with a record, 9 without.
+FUNCTIONS_PER_LOGGED_REAP = 33
+FUNCTIONS_PER_REAP = 9.5
+
+
+class Oom:
+    """Stands in for the count of OOM kills."""
+
+    def __init__(self) -> None:
+        self.kills = 0
+
+    def any_untold(self) -> bool:
+        """Say whether there is one."""
+        return self.kills > 0
+
+    def happened(self) -> bool:
+        """Take one."""
+        there = self.any_untold()
+        self.kills -= there
+        return there
+
+
+class Reaper:
+    """The loop and its log, with this process as the parent of main, which only waits, and of those who end."""
+
+    def __init__(self, **how: Any) -> None:
+        self.kept = Kept(**how)
+        self.proc = Proc(os.getpid())
+        self.machine = Machine(Policy())
+        self.effects = Effects(self.machine, self.proc, self.kept.log, None)  # type: ignore[arg-type]  # no terminal
+        self.signals, self._writing = os.pipe2(os.O_NONBLOCK)
+        self.main = fork(signal.pause)
+        sources = Sources()
+        self.loop = Loop(
+            self.signals, self.machine, self.effects, self.proc, self.kept.log, before=[], jobs=False, sources=sources
+        )
+        self.loop.take(events.Started(self.proc.child(self.main)))
+        self.apart = 0
+        self._reap_apart = self.effects.reap_apart
+        self.effects.reap_apart = self._counted  # type: ignore[method-assign]
+
+    def _counted(self, pid: int, end: End) -> bool:
+        done = self._reap_apart(pid, end)
+        self.apart += done
+        return done
+
+    def take_all(self) -> None:
+        """Take all ends that are there."""
+        self.loop.look_soon()
+        while self.loop._more:
+            self.loop._step()
+
+    def take(self) -> list[dict[str, Any]]:
+        """Take all ends that are there; return their records."""
+        self.kept.lines.clear()
+        self.take_all()
+        records = [json.loads(line) for line in self.kept.lines]
+        for record in records:
+            OTEL.validate(record)
+        return [record for record in records if record["event.name"] == "process.reaped"]
+
+    def __enter__(self) -> Self:
+        """Be there."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave nothing behind."""
+        os.kill(self.main, signal.SIGKILL)
+        os.waitpid(self.main, 0)
+        os.close(self.signals)
+        os.close(self._writing)
+
+
+def without_children(test: Callable[..., None]) -> Callable[..., None]:
+    """Run a test in a process of its own: what is reaped in it are its own children, and all of them."""
+
+    @wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                test(*args, **kwargs)
+                status = 0
+            except BaseException:  # noqa: BLE001  # nothing of pytest may run here
+                sys.excepthook(*sys.exc_info())
+            finally:
+                os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+    return run
+
+
+def fork(life: Callable[[], object]) -> int:
+    """Make a child."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            life()
+        finally:
+            os._exit(0)
+    return pid
+
+
+def dead(life: Callable[[], object]) -> int:
+    """Make a child, and wait until it is a zombie."""
+    pid = fork(life)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    return pid
+
+
+def named(name: bytes) -> None:
+    """Have this name."""
+    Path("/proc/self/comm").write_bytes(name)
+
+
+def die_of(signo: int) -> None:
+    """End by a signal."""
+    signal.signal(signo, signal.SIG_DFL) if signo != signal.SIGKILL else None
+    os.kill(os.getpid(), signo)
+    signal.pause()
+
+
+LIVES: dict[str, Callable[[], object]] = {
+    "a good end": lambda: None,
+    "a bad end": partial(os._exit, 3),
+    "SIGKILL": partial(die_of, signal.SIGKILL),
+    "SIGTERM": partial(die_of, signal.SIGTERM),
+    "its own session": os.setsid,
+    "its own group": partial(os.setpgid, 0, 0),
+    **{f"the name {name!r}": partial(named, name) for name in NAMES},
+}
+
+
+@pytest.mark.invariant(1)
+@pytest.mark.parametrize("life", LIVES.values(), ids=LIVES)
+@without_children
+def test_a_record_by_a_form_is_as_any_other(life: Callable[[], object]) -> None:
+    """Of those who end alike each has one record, in the order in which they were reaped, and all say the same."""
+    with Reaper(reaps=True) as reaper:
+        pids = [dead(life) for _ in range(TIMES)]
+        records = reaper.take()
+        assert reaper.apart == TIMES - 2
+        assert reaper.machine.totals == {"reaped": TIMES, "adopted": TIMES, "forwarded": 0, "killed": 0}
+    assert [record["process.pid"] for record in records] == pids
+    for record in records:
+        assert all(record[key] >= 0 for key in USED)
+        assert f"[{record['process.pid']}]" in record["message"]
+        own = record["process.group_leader.pid"] == record["process.pid"], "session" in record["pyinit.escaped"]
+        assert own == (life in {LIVES["its own session"], LIVES["its own group"]}, life is LIVES["its own session"])
+        for key in (*VARIES, *USED, "message"):
+            del record[key]
+    assert all(list(record.items()) == list(records[0].items()) for record in records)
+
+
+@without_children
+def test_at_the_default_level_bad_ends_are_told() -> None:
+    """Of the good ends none is told, of the others each, and all of them are counted."""
+    with Reaper(level="info") as reaper:
+        bad = [dead(life) for _ in range(TIMES) for life in (LIVES["a good end"], LIVES["a bad end"])][1::2]
+        assert [record["process.pid"] for record in reaper.take()] == bad
+        assert reaper.apart == TIMES - 2
+        assert reaper.machine.totals["reaped"] == 2 * TIMES
+
+
+@without_children
+def test_a_kill_for_want_of_memory_is_told() -> None:
+    """One of those who died of SIGKILL did so for want of memory: one record says so, also where there is a form."""
+    with Reaper(reaps=True) as reaper:
+        reaper.effects.oom = oom = Oom()  # type: ignore[assignment]
+        for kills in (0, 0, 1):
+            oom.kills = kills
+            for _ in range(3):
+                dead(LIVES["SIGKILL"])
+            told = [record.get("pyinit.exit.oom_killed") for record in reaper.take()]
+            assert told == [True, None, None] if kills else [None, None, None]
+
+
+@pytest.mark.parametrize("reason", ["console", "level", "no /proc", "tini", "known"])
+@without_children
+def test_who_goes_the_long_way(reason: str) -> None:
+    """Where a record is made otherwise, or more is to be done, each end is told to the core; none is lost."""
+    how: dict[str, dict[str, Any]] = {"console": {"console": True}, "level": {"level": "warning"}}
+    with Reaper(**how.get(reason, {})) as reaper:
+        reaper.proc.usable = reason != "no /proc"
+        said: list[int] = []
+        if reason == "tini":
+            reaper.effects.tell_reaped = lambda pid: said.append(pid) or f"{pid}\n"  # type: ignore[func-returns-value]
+        pids = [dead(LIVES["a bad end"]) for _ in range(TIMES)]
+        if reason == "known":
+            reaper.loop._before.update(pids)
+        if reason in {"console", "level"}:
+            reaper.take_all()
+        else:
+            records = reaper.take()
+            assert [record["process.pid"] for record in records] == pids
+            assert all(record["pyinit.foreign"] == (reason == "known") for record in records)
+        assert said == (pids if reason == "tini" else [])
+        assert reaper.apart == 0
+        assert reaper.machine.totals["reaped"] == TIMES
+
+
+def functions_for(count: int, **how: Any) -> int:
+    """Return how many functions in Python are called to take the ends of so many."""
+    calls = 0
+
+    def counted(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    with Reaper(level="info", **how) as reaper:
+        for _ in range(count):
+            dead(LIVES["a good end"])
+        sys.setprofile(counted)
+        reaper.take_all()
+        sys.setprofile(None)
+        assert reaper.machine.totals["reaped"] == count
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("how", "most"),
+    [
+        pytest.param({}, FUNCTIONS_PER_REAP, id="told not"),
+        pytest.param({"reaps": True}, FUNCTIONS_PER_LOGGED_REAP, id="told"),
+    ],
+)
+@without_children
+def test_functions_per_reap(how: dict[str, Any], most: float) -> None:
+    """A reap takes so many: what is the same with few and with many is not counted."""
+    few, many = 20, 120
+    functions_for(2, **how)  # what is imported when it is first needed
+    assert (functions_for(many, **how) - functions_for(few, **how)) / (many - few) <= most
