@@ -118,7 +118,8 @@ class Loop:
         stopping = self._stopping
         self._sources.wait(self._timeout())
         self._take_signals()
-        self._sources.serve()
+        if self._sources.serve() and kernel.signals_wait():
+            self._take_signals()  # who was served has broken off for one
         if not stopping and self._stopping:
             self._more = True  # a stop has begun: look who is there
         now = time.monotonic()
