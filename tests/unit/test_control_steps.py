@@ -75,6 +75,29 @@ def test_each_turn_does_something(place: Place) -> None:
     assert turns <= 2000 + len(text) // steps.PIECE + 1
 
 
+def test_a_flood_of_signals_leaves_time(place: Place) -> None:
+    """Where the loop takes many signals each time, and more are there already, the answer has its part of the time."""
+    away_s, step_s = steps.TURN_S * 2, steps.TURN_S / 100
+
+    def work() -> Iterator[bytes]:
+        while True:
+            place.now += step_s
+            yield b""
+
+    place.waits = True
+    turns = steps.pieces(work())
+    next(turns)
+    for _ in range(10):
+        place.now += away_s
+        back = place.now
+        assert next(turns) == b""
+        assert away_s / steps.SHARE <= place.now - back <= away_s / steps.SHARE + step_s * 1.5
+    place.now += 1000.0
+    back = place.now
+    next(turns)
+    assert steps.TURN_S <= place.now - back <= steps.TURN_S + step_s * 1.5, "and no more than a turn"
+
+
 def test_a_signal_comes_before_a_piece_that_is_ready(place: Place) -> None:
     """To send takes longer than a step."""
     place.waits = True
