@@ -13,6 +13,7 @@ import pytest
 
 from pyinit.control import children
 from pyinit.control.tree import Tree
+from pyinit.core.model import EXITED, End, Process
 from pyinit.core.roster import Roster
 from pyinit.procfs import Proc
 from support import procs
@@ -160,6 +161,29 @@ def test_nothing_stays_open(parent: int) -> None:
     assert not descriptors() - before
     assert parent in shown(walk.rows())
     assert not descriptors() - before
+
+
+def test_a_kernel_without_lists_of_children(parent: int) -> None:
+    """Everybody is looked at then, and who is below us told, the parent first."""
+    proc = Proc(os.getpid())
+    proc.lists_children = False
+    pids = shown(Tree(proc, Roster(), lambda: 0).rows())
+    assert pids[0] == parent
+    assert sorted(pids[1:]) == sorted(procs.children(parent))
+
+
+def test_without_proc() -> None:
+    """Our own children are told then, but those no more that have ended since."""
+    proc, roster = Proc(os.getpid()), Roster()
+    proc.usable = False
+    processes = [Process(pid) for pid in (11, 12, 13)]
+    for process in processes:
+        roster.adopt(process)
+    rows = Tree(proc, roster, lambda: 0).rows()
+    first = next(rows)
+    assert first is not None
+    roster.end(processes[1], End(EXITED, 0))
+    assert [first["pid"], *shown(rows)] == [11, 13]
 
 
 def orphans() -> list[int]:
