@@ -61,7 +61,8 @@ class Tree:
     def rows(self) -> Iterator[Row | None]:
         """Yield the processes, parents before their children, and None behind each step of the work that brought none.
 
-        A step is some 30 µs, and what one read(2) takes of a long list of children.
+        A step is some 30 µs: a process that was read is described, or a list of children is read to its end, and then
+        the next process. Each piece of a long list is a step, too.
         """
         if not self._proc.usable:
             for process in self._roster.alive:
@@ -111,7 +112,6 @@ class Tree:
                 parent.waiting.reverse()
                 # Our own list is the one that orphans come to while we look elsewhere, and we reap whom it has.
                 parent.again = ours and (bool(parent.waiting) or self._reaped() != reaped)
-                yield None
 
     def _next_child(self, line: list[_Parent], seen: set[int], pid: int, read: tuple[bytes, int] | None) -> Row | None:
         """Return the row of a child of the last in the line, if it is there, and go on with what is below it."""
