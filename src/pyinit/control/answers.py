@@ -147,6 +147,7 @@ class Answers:
         """Look, step by step, whether anybody has come whom the loop has to look at."""
         if self._launch.proc.lists_children:
             for piece in children.pieces(posix.getpid(), threads=1):
+                yield b""
                 self._loop.look_for(piece)
                 yield b""
         else:

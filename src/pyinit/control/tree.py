@@ -107,6 +107,7 @@ class Tree:
                 parent.looks -= 1
                 reaped = self._reaped()
                 for piece in children.pieces(parent.pid, parent.threads, at):
+                    yield None
                     parent.waiting += [pid for pid in piece if pid not in seen]
                     yield None
                 parent.waiting.reverse()
