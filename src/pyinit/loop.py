@@ -124,7 +124,8 @@ class Loop:
         gathered = self._gather() if self._storm.pauses() else []
         self._sources.wait(0 if gathered else self._timeout())
         self._take_signals(gathered)
-        self._sources.serve()
+        if self._sources.serve() and kernel.signals_wait():
+            self._take_signals([])  # who was served has broken off for one
         if not stopping and self._stopping:
             self._more = True  # a stop has begun: look who is there
         now = time.monotonic()
@@ -298,7 +299,8 @@ class Loop:
     def _breaks_off(self) -> bool:
         """Say whether something is more urgent than to look on at children: SIGKILL is due, or a signal waits.
 
-        However many signals come, all ends are taken and all children looked at between two of them that do this.
+        However many signals come, between two of them that do this all ends are taken and all children looked at, or a
+        batch of those who are new.
         """
         if not self._broken_off and (self._effects.late() or (self._may_break_off and kernel.signals_wait())):
             self._more = self._broken_off = True
@@ -364,6 +366,8 @@ class Loop:
             if not new:
                 break
             for number, pid in enumerate(new):
+                if number and not number % BATCH:
+                    self._may_break_off = True
                 if not number % ENDS and self._breaks_off():
                     return found
                 # To ask the kernel costs a fiftieth of a description, which a zombie gets at its end.

@@ -43,10 +43,10 @@ class Used:
         self.threads = threads
 
 
-def _read_once(path: str | bytes, size: int = _CHUNK) -> bytes | None:
+def _read_once(path: str | bytes, size: int = _CHUNK, at: int | None = None) -> bytes | None:
     """Read what one read(2) gives: enough for the files that the kernel makes in one piece (stat, status)."""
     try:
-        fd = posix.open(path, _RDONLY)
+        fd = posix.open(path, _RDONLY, dir_fd=at)
     except OSError:
         return None
     try:
@@ -55,6 +55,13 @@ def _read_once(path: str | bytes, size: int = _CHUNK) -> bytes | None:
         return None
     finally:
         posix.close(fd)
+
+
+def _fields(stat: bytes) -> tuple[bytes, list[bytes]]:
+    """Split a stat into the name and the fields behind it, as far as they are told of: the state is number 0."""
+    # The name is free text in parentheses: whatever it holds, the last one closes it.
+    start, end = stat.find(b"("), stat.rfind(b")")
+    return stat[start + 1 : end], stat[end + 2 :].split(None, 22)
 
 
 def read_all(path: str) -> bytes:
@@ -181,7 +188,7 @@ class Proc:
     def describe(self, pid: int) -> Process | None:
         """Describe a process, a zombie too (proc_pid_stat(5)); None when it is gone."""
         data = _read_once(f"/proc/{pid}/stat", 4096) if self.usable else None
-        return self._parse(pid, data) if data else None
+        return self._process(pid, *_fields(data)) if data else None
 
     def last_of(self, pid: int) -> tuple[bytes, int, int, int, int] | None:
         """Say of a zombie its name, and the numbers ppid, pgid, sid and start_ticks, as `describe` does; None likewise.
@@ -197,22 +204,32 @@ class Proc:
 
     def measure(self, pid: int) -> tuple[Process, Used] | None:
         """Describe a process, and say what it uses; None when it is gone."""
-        data = _read_once(f"/proc/{pid}/stat", 4096) if self.usable else None
+        read = self.read(pid)
+        return self.measured(pid, *read) if read is not None else None
+
+    def read(self, pid: int, at: int | None = None) -> tuple[bytes, int] | None:
+        """Read of a process what `measured` needs: its stat, and the uid of its owner; None when it is gone.
+
+        `at`: /proc as a descriptor. For many processes to look for /proc each time is a tenth of the work.
+        """
+        folder = f"/proc/{pid}" if at is None else str(pid)
+        data = _read_once(f"{folder}/stat", 4096, at) if self.usable else None
         if not data:
             return None
-        process = self._parse(pid, data)
         try:
-            process.uid = posix.stat(f"/proc/{pid}").st_uid
+            return data, posix.stat(folder, dir_fd=at).st_uid
         except OSError:
             return None
-        fields = data[data.rfind(b")") + 2 :].split(None, 22)
-        cpu_s = (int(fields[11]) + int(fields[12])) / self._ticks_per_s
+
+    def measured(self, pid: int, data: bytes, uid: int) -> tuple[Process, Used]:
+        """Say of a process that was read what it is, and what it used."""
+        name, fields = _fields(data)
+        process = self._process(pid, name, fields)
+        process.uid = uid
+        cpu_s = process.used_ticks / self._ticks_per_s
         return process, Used(cpu_s, max(0, int(fields[21])) * _PAGE, int(fields[17]))
 
-    def _parse(self, pid: int, data: bytes) -> Process:
-        # The name is free text in parentheses: whatever it holds, the last one closes it.
-        start, end = data.find(b"("), data.rfind(b")")
-        fields = data[end + 2 :].split(None, 20)
+    def _process(self, pid: int, name: bytes, fields: list[bytes]) -> Process:
         ticks = int(fields[19])
         # A leader whose other threads go on shows as a zombie too, but has more than the one thread.
         dead = fields[0] in (b"Z", b"X") and int(fields[17]) <= 1
@@ -223,7 +240,7 @@ class Proc:
             sid=int(fields[3]),
             start_ticks=ticks,
             born_s=ticks / self._ticks_per_s - self._monotonic_behind_boot,
-            name=data[start + 1 : end].decode("utf-8", "backslashreplace"),
+            name=name.decode("utf-8", "backslashreplace"),
             state=chr(fields[0][0]),
             used_ticks=int(fields[11]) + int(fields[12]),
             alive=not dead,

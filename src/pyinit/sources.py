@@ -89,10 +89,14 @@ class Sources:
             else:
                 self._call(fd)
 
-    def serve(self) -> None:
-        """Call what belongs to those who had to be patient: the signals that came meanwhile are taken by now."""
+    def serve(self) -> bool:
+        """Call what belongs to those who had to be patient: the signals that came meanwhile are taken by now.
+
+        Says whether there was anybody.
+        """
         for fd in self._ready:
             self._call(fd)
+        return bool(self._ready)
 
     def _call(self, fd: int) -> None:
         call = self._calls.get(fd)  # an earlier call of this round may have removed it

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pyinit import kernel
 from pyinit.control import answers, listener, peer, protocol, server, tree
 from pyinit.core import events
 from pyinit.core.lives import Lives
@@ -24,6 +25,7 @@ from pyinit.core.machine import Machine
 from pyinit.core.model import EXITED, KILLED, RESTART_ALWAYS, RESTART_NO, End, Policy, Process
 from pyinit.procfs import Proc
 from pyinit.sources import Sources
+from support import procs
 from support.control import Talk, parse
 from unit.log_kept import Kept
 
@@ -257,14 +259,15 @@ def test_a_newcomer_always_has_a_place(place: Place) -> None:
 
 def test_a_reader_that_stands_still_costs_one_piece(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of an answer that nobody takes no more is made than fits; who takes it later gets all of it."""
-    rows = [[{"pid": pid, "ppid": 1, "pgid": 1, "sid": 1, "name": "x" * 15, "state": "S", "role": "adopted",
-              "escaped": ()}] for pid in range(1, 2_001)]  # fmt: skip
+    rows = [{"pid": pid, "ppid": 1, "pgid": 1, "sid": 1, "name": "x" * 15, "state": "S", "role": "adopted",
+             "escaped": ()} for pid in range(1, 4_001)]  # fmt: skip
     made = 0
 
-    def some(_: object) -> Iterator[list[dict[str, object]]]:
+    def some(_: object) -> Iterator[dict[str, object] | None]:
         nonlocal made
         for row in rows:
             made += 1
+            yield None
             yield row
 
     monkeypatch.setattr(tree.Tree, "rows", some)
@@ -276,7 +279,23 @@ def test_a_reader_that_stands_still_costs_one_piece(place: Place, monkeypatch: p
         place.turn(100)
         assert made == before
         told = parse(place.line(talk, 200_000))
-        assert [row["pid"] for row in told["processes"]] == [row[0]["pid"] for row in rows]
+        assert [row["pid"] for row in told["processes"]] == [row["pid"] for row in rows]
+
+
+def test_a_status_while_signals_keep_coming(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are, the answer comes to its end, all of it."""
+    asked = 0
+
+    def always() -> bool:
+        nonlocal asked
+        asked += 1
+        return True
+
+    monkeypatch.setattr(kernel, "signals_wait", always)
+    with Talk(os.getpid()) as talk:
+        told = place.ask(talk, "status", tree=True)
+    assert {row["pid"] for row in told["processes"]} >= set(procs.children(os.getpid()))
+    assert asked
 
 
 def test_an_error_in_an_answer(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posix
 import signal
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyinit.control import children
-from pyinit.control.tree import LONG, Tree
+from pyinit.control.tree import Tree
+from pyinit.core.model import EXITED, End, Process
 from pyinit.core.roster import Roster
 from pyinit.procfs import Proc
 from support import procs
@@ -21,8 +23,10 @@ from support.programs import program
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# Two pieces of a list, the second one short.
+# Some pieces of a list.
 MANY = 1000
+# So many of the first piece are reaped behind it.
+GONE = 100
 
 
 @pytest.fixture
@@ -51,9 +55,9 @@ def tree(reaped: Callable[[], int] = lambda: 0) -> Tree:
     return Tree(Proc(os.getpid()), Roster(), reaped)
 
 
-def shown(slices: Iterator[list[dict[str, Any]]]) -> list[int]:
+def shown(rows: Iterator[dict[str, Any] | None]) -> list[int]:
     """Return the PIDs of all rows."""
-    return [row["pid"] for rows in slices for row in rows]
+    return [row["pid"] for row in rows if row is not None]
 
 
 def between(monkeypatch: pytest.MonkeyPatch, which: int, reading: int, what: Callable[[list[int]], None]) -> None:
@@ -61,10 +65,10 @@ def between(monkeypatch: pytest.MonkeyPatch, which: int, reading: int, what: Cal
     real = children.pieces
     readings = 0
 
-    def pieces(pid: int, threads: int = 0) -> Iterator[list[int]]:
+    def pieces(pid: int, threads: int, at: int | None) -> Iterator[list[int]]:
         nonlocal readings
         readings += pid == which
-        for number, piece in enumerate(real(pid, threads)):
+        for number, piece in enumerate(real(pid, threads, at)):
             yield piece
             if pid == which and number == 0 and readings == reading:
                 what(piece)
@@ -72,23 +76,23 @@ def between(monkeypatch: pytest.MonkeyPatch, which: int, reading: int, what: Cal
     monkeypatch.setattr(children, "pieces", pieces)
 
 
-def test_each_slice_has_one_piece(parent: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A long list takes several slices, and everybody on it is there once, behind the parent."""
-    real = children.pieces
-    long_ones: list[int] = []
+def test_how_much_a_step_reads(parent: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is one piece of a list, or the end of one and a process; everybody is there once, the parent first."""
+    real = posix.read
+    read: list[bytes] = []
 
-    def pieces(pid: int, threads: int = 0) -> Iterator[list[int]]:
-        for piece in real(pid, threads):
-            long_ones.extend([len(piece)] * (len(piece) > LONG))
-            yield piece
+    def counted(fd: int, size: int) -> bytes:
+        data = real(fd, size)
+        if data:
+            read.append(data)
+        return data
 
-    monkeypatch.setattr(children, "pieces", pieces)
-    monkeypatch.setattr("pyinit.control.tree.SLICE_S", 1000.0)
+    monkeypatch.setattr(posix, "read", counted)
     pids: list[int] = []
-    for rows in tree().rows():
-        assert len(long_ones) <= 1, "two pieces in one slice"
-        long_ones.clear()
-        pids += [int(str(row["pid"])) for row in rows]
+    for row in tree().rows():
+        assert len(read) <= 1, read
+        read.clear()
+        pids += [row["pid"]] if row is not None else []  # type: ignore[list-item]  # a number
     assert pids[0] == parent
     assert sorted(pids[1:]) == sorted(procs.children(parent))
     assert len(pids) == MANY + 1
@@ -96,10 +100,10 @@ def test_each_slice_has_one_piece(parent: int, monkeypatch: pytest.MonkeyPatch) 
 
 def test_who_ends_between_two_pieces_hides_nobody(parent: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel counts from the start of the list: with every child that is reaped meanwhile it leaves out another."""
-    between(monkeypatch, parent, 1, lambda piece: end(parent, piece[:200]))
+    between(monkeypatch, parent, 1, lambda piece: end(parent, piece[:GONE]))
     pids = shown(tree().rows())
     living = procs.children(parent)
-    assert len(living) == MANY - 200
+    assert len(living) == MANY - GONE
     assert sorted(pids) == sorted([parent, *living])
 
 
@@ -110,7 +114,7 @@ def test_our_own_list(monkeypatch: pytest.MonkeyPatch, reading: int) -> None:
 
     def reap(piece: list[int]) -> None:
         came.append(os.posix_spawn("/bin/sleep", ["sleep", "600"], os.environ))
-        gone.extend(piece[:400])
+        gone.extend(piece[:GONE])
         for pid in gone:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
@@ -119,13 +123,69 @@ def test_our_own_list(monkeypatch: pytest.MonkeyPatch, reading: int) -> None:
     try:
         between(monkeypatch, os.getpid(), reading, reap)
         pids = shown(tree(lambda: len(gone)).rows())
-        assert len(gone) == 400
+        assert len(gone) == GONE
         assert sorted(set(pids) - set(gone)) == sorted(set(came) - set(gone))
         assert len(set(pids)) == len(pids)
     finally:
         for pid in procs.children(os.getpid()):
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
+
+
+def test_who_is_reaped_while_it_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child that was read, and is reaped before that is told, is told of no more: its number may be another's."""
+    child = os.posix_spawn("/bin/sleep", ["sleep", "600"], os.environ)
+    real = Proc.read
+    gone: list[int] = []
+
+    def read(self: Proc, pid: int, at: int | None = None) -> tuple[bytes, int] | None:
+        found = real(self, pid, at)
+        if pid == child and found is not None:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            gone.append(child)
+        return found
+
+    monkeypatch.setattr(Proc, "read", read)
+    assert child not in shown(tree(lambda: len(gone)).rows())
+    assert gone == [child]
+
+
+def test_nothing_stays_open(parent: int) -> None:
+    """Whoever asked may go in the midst of the walk."""
+    walk = tree()
+    before = descriptors()
+    rows = walk.rows()
+    while next(rows) is None:
+        pass
+    assert descriptors() - before
+    rows.close()  # type: ignore[attr-defined]  # a generator
+    assert not descriptors() - before
+    assert parent in shown(walk.rows())
+    assert not descriptors() - before
+
+
+def test_a_kernel_without_lists_of_children(parent: int) -> None:
+    """Everybody is looked at then, and who is below us told, the parent first."""
+    proc = Proc(os.getpid())
+    proc.lists_children = False
+    pids = shown(Tree(proc, Roster(), lambda: 0).rows())
+    assert pids[0] == parent
+    assert sorted(pids[1:]) == sorted(procs.children(parent))
+
+
+def test_without_proc() -> None:
+    """Our own children are told then, but those no more that have ended since."""
+    proc, roster = Proc(os.getpid()), Roster()
+    proc.usable = False
+    processes = [Process(pid) for pid in (11, 12, 13)]
+    for process in processes:
+        roster.adopt(process)
+    rows = Tree(proc, roster, lambda: 0).rows()
+    first = next(rows)
+    assert first is not None
+    roster.end(processes[1], End(EXITED, 0))
+    assert [first["pid"], *shown(rows)] == [11, 13]
 
 
 def orphans() -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 GOOD = End(EXITED, 0)
+COMERS = 16
 
 
 @pytest.fixture(params=["subreaper", "pid1"])
@@ -206,6 +208,31 @@ def test_signals_do_not_keep_from_ends(run: Run) -> None:
     kernel.races.append((2, again))
     run.settle()
     assert len(run.log.of("process.reaped")) == 3
+
+
+def test_signals_do_not_wait_for_a_crowd(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where very many have come, signals are taken between batches of them that are looked at, and all are."""
+    monkeypatch.setattr(loop, "BATCH", 4)
+    monkeypatch.setattr(loop, "ENDS", 1)
+    kernel = run.kernel
+    middle = kernel.fork(run.main)
+    for _ in range(COMERS):
+        kernel.fork(middle)
+    kernel.exit(middle, GOOD)
+    kernel.wait(run.main)
+
+    def again() -> None:
+        kernel.signals.append((SIGHUP, 0, 0))
+        if len(run.log.named("process.adopted")) < COMERS:
+            kernel.races.append((2, again))
+
+    kernel.races.append((2, again))
+    run.loop.look_soon()
+    run.settle()
+    names = [name for name, _, _ in run.log.records if name in {"process.adopted", "signal.forwarded"}]
+    assert names.count("process.adopted") == COMERS
+    batches = [len(list(group)) for name, group in itertools.groupby(names) if name == "process.adopted"]
+    assert max(batches) <= 5
 
 
 @pytest.fixture

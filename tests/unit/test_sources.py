@@ -46,6 +46,7 @@ def test_what_is_ready_is_called(pipes: list[Pipe]) -> None:
     sources.wait(0)
     os.write(pipes[0].writing, b"x")
     sources.wait(-1)
+    assert not sources.serve(), "nobody was patient"
     sources.wait(-1)
     assert [pipe.calls for pipe in pipes] == [2, 0]
     os.read(pipes[0].reading, 1)
@@ -116,7 +117,7 @@ def test_who_is_patient(pipes: list[Pipe]) -> None:
         os.write(pipe.writing, b"x")
     sources.wait(-1)
     assert [pipe.calls for pipe in pipes] == [0, 1]
-    sources.serve()
+    assert sources.serve()
     assert [pipe.calls for pipe in pipes] == [1, 1]
     os.read(pipes[1].reading, 1)
     sources.wait(-1)

@@ -6,7 +6,7 @@ import posix
 import time
 
 from pyinit import __version__, claims
-from pyinit.control import children, protocol
+from pyinit.control import children, protocol, steps
 from pyinit.control.tree import Tree
 from pyinit.core import actions, events
 from pyinit.core.machine import HOLDING
@@ -139,21 +139,31 @@ class Answers:
         return answer
 
     def _with_tree(self) -> Pieces:
-        """Yield the status with every descendant, a slice of work at a time; no more is held in memory."""
+        """Yield the status with every descendant, a piece at a time; no more is held in memory."""
+        yield from steps.pieces(self._look())  # the last one is empty, and by the next turn whoever has come is known
+        yield from steps.pieces(self._status_and_tree())
+
+    def _look(self) -> Iterator[bytes]:
+        """Look, step by step, whether anybody has come whom the loop has to look at."""
         if self._launch.proc.lists_children:
             for piece in children.pieces(posix.getpid(), threads=1):
+                yield b""
                 self._loop.look_for(piece)
                 yield b""
         else:
             self._loop.look_soon()
-        yield b""  # by the next turn whoever has come is known
+
+    def _status_and_tree(self) -> Iterator[bytes]:
+        """Yield the text of the status, a process at a time, and nothing behind each other step."""
         yield (_encode(self._status())[:-1] + ',"processes":[').encode("ascii")
         comma = ""
         tree = Tree(self._launch.proc, self._machine.roster, lambda: self._machine.totals["reaped"])
-        for rows in tree.rows():
-            text = ",".join(map(_encode, rows))
-            yield (comma + text).encode("ascii") if text else b""
-            comma = "," if text or comma else ""
+        for row in tree.rows():
+            if row is None:
+                yield b""
+            else:
+                yield (comma + _encode(row)).encode("ascii")
+                comma = ","
         yield b"]}\n"
 
     # -- what comes ---------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Describes every process below pyinit, a few at a time."""
+"""Describes every process below pyinit, a step at a time."""
 
 from __future__ import annotations
 
@@ -19,12 +19,8 @@ if TYPE_CHECKING:
     Row = dict[str, object]
 
 DESCENDANT = "descendant"
-# So long one slice of the work takes (seconds): a signal that comes meanwhile is late by no more.
-SLICE_S = 0.001
 # Who loses its parent while we look comes to us: so often is looked again.
 LOOKS = 8
-# A piece of a list with more children than this is a slice's work by itself.
-LONG = 100
 
 
 class _Parent:
@@ -59,94 +55,94 @@ class Tree:
         self._proc = proc
         self._roster = roster
         self._reaped = reaped
+        self._pid = posix.getpid()
         self._now = time.monotonic()
 
-    def rows(self) -> Iterator[list[Row]]:
-        """Yield the processes in slices, parents before their children, each slice a millisecond's work."""
+    def rows(self) -> Iterator[Row | None]:
+        """Yield the processes, parents before their children, and None behind each step of the work that brought none.
+
+        A step is some 30 µs: a process that was read is described, or a list of children is read to its end, and then
+        the next process. Each piece of a long list is a step, too.
+        """
         if not self._proc.usable:
-            yield [self._row(process, None, self._roster.role(process), ()) for process in self._roster.alive]
+            for process in self._roster.alive:
+                ended = self._roster.get(process.pid) is not process
+                yield None if ended else self._row(process, None, self._roster.role(process), ())
         elif self._proc.lists_children:
-            yield from self._walk()
+            try:
+                at = posix.open("/proc", posix.O_PATH | posix.O_CLOEXEC)
+            except OSError:
+                at = None  # no descriptor left: it takes longer
+            try:
+                yield from self._walk(at)
+            finally:
+                if at is not None:
+                    posix.close(at)
         else:
             yield from self._scan()
 
-    def _walk(self) -> Iterator[list[Row]]:
-        """Go down the tree, parents before their children.
+    def _walk(self, at: int | None) -> Iterator[Row | None]:
+        """Go down the tree, parents before their children, with /proc open `at` a descriptor.
 
         A list that is read in pieces is exact unless somebody on it is reaped meanwhile. Who is listed is looked at
         afterwards: whoever has gone by then may have made us miss another, and the list is read again.
         """
         seen: set[int] = set()
-        rows: list[Row] = []
-        line = [_Parent(posix.getpid(), threads=1, mains=True)]
-        until = time.monotonic() + SLICE_S
+        line = [_Parent(self._pid, threads=1, mains=True)]
         while line:
-            parent = line[-1]
+            parent, ours = line[-1], len(line) == 1
             if parent.waiting:
-                rows += self._next_child(line, seen)
+                pid = parent.waiting.pop()
+                if pid in seen:
+                    continue
+                reaped, read = self._reaped() if ours else 0, self._proc.read(pid, at)
+                yield None
+                if ours and self._reaped() != reaped:  # its number may be somebody else's by now
+                    read = self._proc.read(pid, at)
+                yield self._next_child(line, seen, pid, read)
             elif not parent.again or not parent.looks:
                 line.pop()
                 continue
             else:
                 parent.looks -= 1
                 reaped = self._reaped()
-                for piece in children.pieces(parent.pid, parent.threads):
+                for piece in children.pieces(parent.pid, parent.threads, at):
+                    yield None
                     parent.waiting += [pid for pid in piece if pid not in seen]
-                    if len(piece) > LONG or time.monotonic() >= until:
-                        yield rows
-                        rows = []
-                        until = time.monotonic() + SLICE_S
+                    yield None
                 parent.waiting.reverse()
                 # Our own list is the one that orphans come to while we look elsewhere, and we reap whom it has.
-                ours = len(line) == 1
                 parent.again = ours and (bool(parent.waiting) or self._reaped() != reaped)
-            if time.monotonic() >= until:
-                yield rows
-                rows = []
-                until = time.monotonic() + SLICE_S
-        yield rows
 
-    def _next_child(self, line: list[_Parent], seen: set[int]) -> list[Row]:
-        """Return the row of the next child of the last in the line, if it is there, and go on with what is below it."""
+    def _next_child(self, line: list[_Parent], seen: set[int], pid: int, read: tuple[bytes, int] | None) -> Row | None:
+        """Return the row of a child of the last in the line, if it is there, and go on with what is below it."""
         parent = line[-1]
-        pid = parent.waiting.pop()
-        if pid in seen:
-            return []
-        found = self._proc.measure(pid)
-        if found is None or found[0].ppid not in (parent.pid, posix.getpid()):
+        found = self._proc.measured(pid, *read) if read is not None else None
+        if found is None or found[0].ppid not in (parent.pid, self._pid):
             parent.again = True
-        if found is None or not (found[0].ppid == posix.getpid() or found[0].ppid in seen):
-            return []  # it has gone, and perhaps its number is a stranger's now
+        if found is None or not (found[0].ppid == self._pid or found[0].ppid in seen):
+            return None  # it has gone, and perhaps its number is a stranger's now
         seen.add(pid)
         process, used = found
         row, mains = self._describe(process, used, mains=parent.mains)
         line.append(_Parent(pid, used.threads, mains=mains))
-        return [row]
+        return row
 
-    def _scan(self) -> Iterator[list[Row]]:
+    def _scan(self) -> Iterator[Row | None]:
         """Do the same where the kernel has no lists of children: look at everybody, and keep who is below us."""
         below: dict[int, list[tuple[Process, Used]]] = {}
-        until = time.monotonic() + SLICE_S
         with posix.scandir("/proc") as entries:
             for entry in entries:
                 found = self._proc.measure(int(entry.name)) if entry.name.isdigit() else None
                 if found is not None:
                     below.setdefault(found[0].ppid, []).append(found)
-                if time.monotonic() >= until:
-                    yield []
-                    until = time.monotonic() + SLICE_S
-        rows: list[Row] = []
-        waiting = [(process, used, True) for process, used in reversed(below.pop(posix.getpid(), []))]
+                yield None
+        waiting = [(process, used, True) for process, used in reversed(below.pop(self._pid, []))]
         while waiting:
             process, used, mains = waiting.pop()
             row, mains = self._describe(process, used, mains=mains)
-            rows.append(row)
             waiting += [(*child, mains) for child in reversed(below.pop(process.pid, []))]
-            if time.monotonic() >= until:
-                yield rows
-                rows = []
-                until = time.monotonic() + SLICE_S
-        yield rows
+            yield row
 
     def _describe(self, process: Process, used: Used, *, mains: bool) -> tuple[Row, bool]:
         """Return the row of a process, and whether what is below it came from main."""
@@ -156,7 +152,7 @@ class Tree:
             role = self._roster.role(known)
             escaped = self._roster.escaped(process)
             return self._row(process, used, role, escaped), role not in {FOREIGN, COMMAND}
-        if process.ppid == posix.getpid():  # it has come since the loop last looked
+        if process.ppid == self._pid:  # it has come since the loop last looked
             process.foreign = self._proc.child(process.pid).foreign
             role = FOREIGN if process.foreign else ADOPTED
             return self._row(process, used, role, self._roster.escaped(process)), role == ADOPTED
