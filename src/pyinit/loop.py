@@ -218,13 +218,14 @@ class Loop:
     def _take_ends(self) -> bool:
         """Take the ends that are there, some hundreds at most; say whether the kernel says that no child is left."""
         machine, tells_reaps = self._machine, self._effects.tells_reaps
+        buries = machine.killing and not tells_reaps
         turn = buried = 0
         self._looked = False
         try:
             for turn in range(BATCH):
                 if not turn % ENDS and self._breaks_off():
                     return False
-                if machine.killing and not tells_reaps:
+                if buries:
                     buried += self._bury(BURIED - buried)
                     if buried == BURIED:
                         return False
