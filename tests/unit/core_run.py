@@ -52,6 +52,8 @@ from unit.core_serving import Inbox, Outbox, PidFile, Runner
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pyinit.core.model import End
+
 # A number of ends that are taken in one go with which the log tells little; and less than this are few: then two who
 # come at once are a crowd.
 QUIET = 3
@@ -582,7 +584,7 @@ class Run:
         wait_s, *lengths = plan(schedule, self.policy.grace_s, command=bool(begun["command"]))
         begins = self.stopped_at + wait_s + self.grace_s - self.policy.grace_s
         killing = self.machine.phase == KILLING
-        waiting = begun["command"] and not killing and not self.log.of("stop.escalated")
+        waiting = begun["command"] and not killing and not self.log.of("stop.escalated") and not self._served_out()
         assert not waiting or self.kernel.now < begins + SLACK_S, "the command has too much time"
         signals = {signo for signo, _ in schedule} | {SIGTERM, SIGCONT, SIGKILL}
         for task in self.kernel.living:
@@ -604,6 +606,12 @@ class Run:
                 in_time = number == len(schedule) or found < start + length_s
                 if self.kernel.now > found and in_time and not task.hidden:
                     assert meant, f"{task} was forgotten"
+
+    def _served_out(self) -> bool:
+        """Say whether the stop command has done its work and the service has ended: then the signals come at once."""
+        ends = [facts["end"] for facts in self.log.of("command.ended") if facts["kind"] == STOP_COMMAND]
+        done = any(cast("End", end).good for end in ends)
+        return done and not any(task.alive for task in self.oracle._deciders)
 
     def _check_each_once(self, task: Task, schedule: list[int]) -> None:
         """Check that a process has each signal once, and SIGCONT behind it.
