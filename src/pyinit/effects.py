@@ -83,21 +83,26 @@ class Effects:
     def carry_out(self, wanted: Sequence[Action], now: float) -> None:
         """Carry out actions in their order; what the core answers to one of them comes before the next.
 
-        Not by recursion: an answer can ask for a look that has an answer, a generation of processes each time. What is
-        left when one of them fails is carried out with the next event.
+        Not by recursion: an answer can ask for a look that has an answer, a generation of processes each time. When one
+        of them fails the others are carried out all the same, and at once: a number that one of them signals may be
+        somebody else's by the next event. Raises the first error.
         """
         self._answers += wanted
         if self._busy:
             return
         self._busy = True
-        try:
-            while self._answers or self._todo:
-                self._todo.extendleft(reversed(self._answers))
-                self._answers.clear()
-                action = self._todo.popleft()
+        failed = None
+        while self._answers or self._todo:
+            self._todo.extendleft(reversed(self._answers))
+            self._answers.clear()
+            action = self._todo.popleft()
+            try:
                 self._calls[type(action)](action, now)
-        finally:
-            self._busy = False
+            except Exception as error:  # noqa: BLE001  # told by the loop
+                failed = failed or error
+        self._busy = False
+        if failed is not None:
+            raise failed
 
     def _signal_group(self, action: actions.SignalGroup, now: float) -> None:
         result = kernel.send_group(action.pgid, action.signo)

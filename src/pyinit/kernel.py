@@ -221,6 +221,8 @@ def bury_dead(spared: Container[int], limit: int) -> tuple[list[int], int]:
             if seen is None or seen.si_pid in spared:
                 break
             pid, status = waitpid(seen.si_pid, posix.WNOHANG)
+            if not pid:
+                break
             pids.append(pid)
             killed += posix.WTERMSIG(status) == SIGKILL
     except ChildProcessError:

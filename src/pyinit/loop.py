@@ -121,13 +121,14 @@ class Loop:
 
     def _step(self) -> None:
         stopping = self._stopping
-        gathered = self._gather() if self._storm.pauses() else []
-        self._sources.wait(0 if gathered else self._timeout())
-        self._take_signals(gathered)
+        signalled = self._storm.pauses() and self._gather()
+        self._sources.wait(0 if signalled else self._timeout())
+        self._take_signals(kernel.read_signals(self._signals_fd))
         if self._sources.serve() and kernel.signals_wait():
-            self._take_signals([])  # who was served has broken off for one
+            self._take_signals(kernel.read_signals(self._signals_fd))  # who was served has broken off for one
         if not stopping and self._stopping:
-            self._more = True  # a stop has begun: look who is there
+            self._more = True  # a stop has begun: look who is there, however dear the last look was
+            self._look_again = 0.0
         now = time.monotonic()
         if self._look_at is not None and now >= self._look_at:
             self._look_at = None
@@ -147,15 +148,20 @@ class Loop:
             self._look_at = time.monotonic() + (CALM_S if self._machine.unseen else STOPPING_LOOK_S)
         self._watch_log()
 
-    def _gather(self) -> list[tuple[int, int, int]]:
-        """In a storm: let ends come together; return the signal that has put an end to that, or none."""
-        if self._stopping:
-            return []  # how soon it is over depends on each end
-        due = self._timeout()
-        return kernel.gather(GATHER_S if due < 0 else min(due, GATHER_S)) if due else []
+    def _gather(self) -> bool:
+        """In a storm: let ends come together, and take a signal that puts an end to that; say whether one did.
 
-    def _take_signals(self, gathered: list[tuple[int, int, int]]) -> None:
-        for signo, sender_pid, sender_uid in gathered + kernel.read_signals(self._signals_fd):
+        It is in no queue any more: it is taken before anything else can fail.
+        """
+        due = self._timeout()
+        if self._stopping or not due:
+            return False  # how soon a stop is over depends on each end
+        signals = kernel.gather(GATHER_S if due < 0 else min(due, GATHER_S))
+        self._take_signals(signals)
+        return bool(signals)
+
+    def _take_signals(self, signals: Iterable[tuple[int, int, int]]) -> None:
+        for signo, sender_pid, sender_uid in signals:
             if signo == _SIGCHLD:
                 self._more = True
             elif sender_pid != self._pid:  # a broken pipe is our own SIGPIPE
@@ -255,7 +261,7 @@ class Loop:
             # Where one of them has ended others may have. To ask of each takes a while: not for one alone.
             covered = self._dead_deciders() if self._looked else {pid}
             self._looked = True
-            self._look()
+            self._look(whole=True)
             if self._broken_off:
                 return False
             self._covered |= covered
@@ -342,7 +348,7 @@ class Loop:
         """Look for adopted children, unless the last look was too dear to be made again so soon."""
         now = time.monotonic()
         if now < self._look_again:
-            self._look_at = self._look_again
+            self._look_at = min(self._look_at or self._look_again, self._look_again)
             return False
         found = self._look()
         done = time.monotonic()
@@ -350,15 +356,15 @@ class Loop:
         pause = (self._listing_s if self._stopping else done - now) * LOOK_SHARE
         if self._storm.lasts and not self._stopping:
             pause = max(pause, STORM_LOOK_S)
-        self._look_again = done + pause
+        self._look_again = 0.0 if self._broken_off else done + pause  # that one is made anew at once, and to its end
         return found
 
-    def _look(self) -> bool:
+    def _look(self, *, whole: bool = False) -> bool:
         """Tell the core of living children that it does not know; say whether there were any.
 
         Looks again while a look finds somebody new: what dies while it is described leaves children too. Not for ever:
         who forks faster than we look is not to keep us from a deadline. The dead are told at their end, and only
-        noted here.
+        noted here. `whole`: signals have it break off once at most, and not once in each batch of newcomers.
         """
         found = False
         self._listing_s = 0.0
@@ -367,7 +373,7 @@ class Loop:
             if not new:
                 break
             for number, pid in enumerate(new):
-                if number and not number % BATCH:
+                if number and not (whole or number % BATCH):
                     self._may_break_off = True
                 if not number % ENDS and self._breaks_off():
                     return found

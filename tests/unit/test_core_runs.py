@@ -402,3 +402,58 @@ def test_one_end_among_many_successors_is_cheap(run: Run, counts: Counter[str]) 
     # Once for all of them, and not for each.
     assert counts["is_zombie"] <= 9
     assert counts["children"] <= 4
+
+
+def test_a_signal_that_was_gathered_is_not_lost(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a storm a signal is taken off its queue before the wait: it counts, whatever fails in the wait."""
+    door = vars(loop)["kernel"]
+    run.settle()
+    for count in range(1, 6):
+        run.loop._storm.took(count, run.kernel.now)
+
+    def gather(timeout_s: float) -> list[tuple[int, int, int]]:
+        assert timeout_s <= 0.001
+        return [(SIGHUP, 0, 0)]
+
+    def wait(timeout_s: float) -> None:
+        raise MemoryError(timeout_s)
+
+    monkeypatch.setattr(door, "gather", gather)
+    monkeypatch.setattr(run.loop._sources, "wait", wait)
+    with pytest.raises(MemoryError):
+        run.loop._step()
+    assert run.log.of("signal.forwarded")
+
+
+def test_a_stop_looks_at_once_who_is_there(run: Run) -> None:
+    """However dear the last look was, and however long there was to be none after it."""
+    kernel = run.kernel
+    middle = kernel.fork(run.main)
+    orphan = kernel.fork(middle)
+    kernel.lead_session(orphan)
+    run.settle()
+    run.loop._look_again = kernel.now + 2.0
+    kernel.exit(middle, GOOD)
+    kernel.wait(run.main)
+    kernel.signals.append((SIGTERM, 0, 0))
+    run.rest()
+    assert SIGTERM in orphan.tried
+
+
+def test_a_look_that_was_broken_off_is_made_anew_at_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal in the midst of a look at many does not count as its end: the others need not wait for the next look."""
+    monkeypatch.setattr(loop, "ENDS", 1)
+    monkeypatch.setattr(loop, "LOOK_SHARE", 1_000_000)
+    kernel = run.kernel
+    run.settle()
+    run.loop._look_again = 0.0
+    middle = kernel.fork(run.main)
+    for _ in range(COMERS):
+        kernel.fork(middle)
+    kernel.exit(middle, GOOD)
+    kernel.wait(run.main)
+    kernel.races.append((8, lambda: kernel.signals.append((SIGHUP, 0, 0))))
+    run.loop.look_soon()
+    run.rest()
+    assert len(run.log.named("process.adopted")) == COMERS
+    assert run.log.of("signal.forwarded")

@@ -76,3 +76,28 @@ def test_stranger_with_the_same_number_is_spared(bystander: subprocess.Popen[str
     seen.start_ticks -= 1
     send(seen)
     assert said(bystander) == "spared\n"
+
+
+def test_one_that_fails_keeps_nobody_else() -> None:
+    """What is asked for besides is carried out at once: later a number may be a stranger's. Then the error is told."""
+    done: list[str] = []
+
+    class First:
+        """Fails."""
+
+    class Second:
+        """Is carried out."""
+
+    def fail(action: object, now: float) -> None:
+        done.append("first")
+        raise MemoryError(action, now)
+
+    silent: Any = Silent()
+    effects = Effects(Machine(Policy()), Proc(os.getpid()), silent, silent)
+    effects.add({First: fail, Second: lambda _action, _now: done.append("second")})
+    wanted: Any = [First(), Second()]
+    with pytest.raises(MemoryError):
+        effects.carry_out(wanted, 0.0)
+    assert done == ["first", "second"]
+    effects.carry_out([], 0.0)
+    assert done == ["first", "second"]

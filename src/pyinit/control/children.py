@@ -15,7 +15,7 @@ PIECE = 4096
 
 
 def pieces(pid: int, threads: int = 0, at: int | None = None) -> Iterator[list[int]]:
-    """Yield the children of all threads of a process, at most a piece of one thread's list at a time.
+    """Yield the children of all threads of a process, a piece of one thread's list at a time, an empty one too.
 
     Between two pieces of a list (proc_pid_children, proc(5)) the kernel only remembers how many it has told. Each child
     that was told and is reaped before the next piece makes it leave out another one, who lives: where somebody who was
@@ -23,6 +23,7 @@ def pieces(pid: int, threads: int = 0, at: int | None = None) -> Iterator[list[i
     """
     proc = "/proc/" if at is None else ""
     for thread in [pid] if threads == 1 else _threads(pid):
+        told = False
         try:
             fd = posix.open(f"{proc}{pid}/task/{thread}/children", posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=at)
         except OSError:
@@ -31,11 +32,14 @@ def pieces(pid: int, threads: int = 0, at: int | None = None) -> Iterator[list[i
             rest = b""
             while piece := posix.read(fd, PIECE):
                 whole, _, rest = (rest + piece).rpartition(b" ")
+                told = True
                 yield [int(child) for child in whole.split()]
         except OSError:
             pass  # the process has gone while we read: what was read is what there is
         finally:
             posix.close(fd)
+        if not told:
+            yield []  # of some thousand threads most have none
 
 
 def _threads(pid: int) -> list[str]:
