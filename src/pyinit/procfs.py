@@ -198,9 +198,8 @@ class Proc:
         data = _read_once(b"/proc/%d/stat" % pid, 4096) if self.usable else None
         if not data:
             return None
-        end = data.rfind(b")")
-        fields = data[end + 2 :].split(None, 20)
-        return data[data.find(b"(") + 1 : end], int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19])
+        name, fields = _fields(data)
+        return name, int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19])
 
     def measure(self, pid: int) -> tuple[Process, Used] | None:
         """Describe a process, and say what it uses; None when it is gone."""
