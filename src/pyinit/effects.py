@@ -6,6 +6,7 @@ import posix
 import time
 
 from pyinit import claims, kernel
+from pyinit.apart import Apart
 from pyinit.core import actions, events
 from pyinit.core.model import KILLED, MAIN, SIGCONT, SIGKILL
 from pyinit.finalkill import FinalKill
@@ -13,7 +14,7 @@ from pyinit.finalkill import FinalKill
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
     from typing import Any
 
     from pyinit.core.actions import Action
@@ -49,6 +50,7 @@ class Effects:
         self.tell_reaped: Callable[[int], str] | None = None
         self.final_kill = FinalKill(proc, list)
         self.oom: OomKills | None = None
+        self._apart = Apart(machine, proc, log)
         self._todo: deque[Action] = deque()
         self._answers: list[Action] = []
         self._busy = False
@@ -233,27 +235,9 @@ class Effects:
         if self.tell_reaped is not None and action.role != MAIN:
             self._log.say(self.tell_reaped(pid))
 
-    def reap_apart(self, pid: int, end: End) -> bool:
-        """Reap a zombie that stands apart and write its record, if that is like another before it; else return False.
-
-        Then nothing has been done, and its end is to be told to the core as any other.
-        """
-        if self.tell_reaped is not None or not self._log.formed:
-            return False
-        if end.kind == KILLED and end.value == SIGKILL and self.oom is not None and self.oom.any_untold():
-            return False
-        last = self._proc.last_of(pid)
-        if last is None:
-            return False
-        name, ppid, pgid, sid, ticks = last
-        if not (pgid and sid and ticks):
-            return False
-        form = self._log.form_of_reap(name, ppid, end, *self._machine.told_of(pgid, sid, end))
-        usage = None if form is None else kernel.reap(pid)
-        if form is None or usage is None:
-            return False
-        self._log.fill(form, (pid, pgid, sid, ticks), usage)
-        return True
+    def reap_apart(self, reaped: list[int], spared: Container[int], limit: int) -> tuple[int, End] | None:
+        """Reap those who stand apart, see `Apart.reap`."""
+        return self._apart.reap(reaped, spared, limit, self.oom, by_hand=self.tell_reaped is not None)
 
     @property
     def tells_reaps(self) -> bool:

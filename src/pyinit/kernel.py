@@ -46,6 +46,8 @@ _SIGCONT: int = _signal.SIGCONT
 _NOT_OF_A_CHILD = ALL_SIGNALS - {_signal.SIGCHLD}
 _SI_KERNEL = 0x80  # sigaction(2), si_code
 _PEEK = posix.WEXITED | posix.WNOHANG | posix.WNOWAIT
+_P_ALL = posix.P_ALL
+_waitid = posix.waitid
 # The ends that there have been, by si_code and si_status: at most some hundreds.
 _ends: dict[tuple[int, int], End] = {}
 
@@ -68,16 +70,23 @@ def peek() -> tuple[int, End] | None:
 
     Returns its PID and how it ended, or None when every child lives. Raises NoChildren.
     """
-    return _look(posix.P_ALL, 0)
+    try:
+        seen = _waitid(_P_ALL, 0, _PEEK)
+    except ChildProcessError:
+        raise NoChildren from None
+    if seen is None:
+        return None
+    how = seen.si_code, seen.si_status
+    return seen.si_pid, _ends.get(how) or _end_of(*how)
 
 
 def peek_at(pid: int) -> End | None:
     """Look at one child without reaping it; None while it lives, and when it is no child of ours."""
     try:
-        seen = _look(posix.P_PID, pid)
-    except NoChildren:
+        seen = _waitid(posix.P_PID, pid, _PEEK)
+    except ChildProcessError:
         return None
-    return seen[1] if seen else None
+    return _end_of(seen.si_code, seen.si_status) if seen else None
 
 
 def anyone_dead() -> bool:
@@ -93,19 +102,13 @@ def is_zombie(pid: int) -> bool:
     return peek_at(pid) is not None
 
 
-def _look(idtype: int, ident: int) -> tuple[int, End] | None:
-    try:
-        seen = posix.waitid(idtype, ident, _PEEK)
-    except ChildProcessError:
-        raise NoChildren from None
-    if seen is None:
-        return None
-    how = seen.si_code, seen.si_status
-    end = _ends.get(how)
+def _end_of(code: int, status: int) -> End:
+    """Return the end that waitid(2) tells of with si_code and si_status: always the same one for the same two."""
+    end = _ends.get((code, status))
     if end is None:
-        kind = EXITED if seen.si_code == _CLD_EXITED else DUMPED if seen.si_code == _CLD_DUMPED else KILLED
-        end = _ends[how] = End(kind, seen.si_status)
-    return seen.si_pid, end
+        kind = EXITED if code == _CLD_EXITED else DUMPED if code == _CLD_DUMPED else KILLED
+        end = _ends[code, status] = End(kind, status)
+    return end
 
 
 def lives(pid: int) -> bool | None:

@@ -90,6 +90,7 @@ class Loop:
         self._dead: set[int] = set()  # children that were seen to be zombies, and have not been told yet
         self._covered: set[int] = set()  # deciders that were dead when the last look was made
         self._looked = False  # such a look was made in this batch of ends
+        self._taken = 0  # so many ends were taken in it
 
     def run(self) -> int:
         """Run until the core wants to leave; return the exit status."""
@@ -223,37 +224,56 @@ class Loop:
 
     def _take_ends(self) -> bool:
         """Take the ends that are there, some hundreds at most; say whether the kernel says that no child is left."""
-        machine, tells_reaps = self._machine, self._effects.tells_reaps
-        buries = machine.killing and not tells_reaps
-        turn = buried = 0
+        buries = self._machine.killing and not self._effects.tells_reaps
+        self._taken = asked = buried = 0
         self._looked = False
         try:
-            for turn in range(BATCH):
-                if not turn % ENDS and self._breaks_off():
-                    return False
+            while self._taken < BATCH:
+                if self._taken >= asked:
+                    if self._breaks_off():
+                        return False
+                    asked = min(self._taken + ENDS, BATCH)
                 if buries:
                     buried += self._bury(BURIED - buried)
                     if buried == BURIED:
                         return False
-                seen = kernel.peek()
-                if seen is None:
+                if not self._take_row(asked):
                     return False
-                pid, end = seen
-                if not self._passes(pid, end, tells_reaps=tells_reaps):
-                    self._tell_passed()
-                    if machine.leaves_heirs(pid) and not self._heirs_told(pid):
-                        return False
-                    self.take(events.Ended(self._at_its_end(pid, end, tells_reaps=tells_reaps), end))
-                self._forget(pid)
         except kernel.NoChildren:
             return True
         finally:
             now = time.monotonic()
-            self._storm.took(turn, now)
-            if turn:
+            self._storm.took(self._taken, now)
+            if self._taken:
                 self._calm_at = now + CALM_S
         self._more = True
         return False
+
+    def _take_row(self, until: int) -> bool:
+        """Take the ends of those who stand apart and of one behind them, `until` so many are taken; False: no more now.
+
+        Raises kernel.NoChildren.
+        """
+        passed = len(self._passed)
+        try:
+            seen = self._effects.reap_apart(self._passed, self._before, until - self._taken)
+        finally:
+            self._taken += len(self._passed) - passed
+        if seen is None or self._taken == until:
+            return seen is not None
+        pid, end = seen
+        tells_reaps = self._effects.tells_reaps
+        if not tells_reaps and self._machine.passes(pid, end):
+            kernel.bury(pid)
+            self._passed.append(pid)
+        else:
+            self._tell_passed()
+            if self._machine.leaves_heirs(pid) and not self._heirs_told(pid):
+                return False
+            self.take(events.Ended(self._at_its_end(pid, end, tells_reaps=tells_reaps), end))
+        self._forget(pid)
+        self._taken += 1
+        return True
 
     def _heirs_told(self, pid: int) -> bool:
         """Tell of what a decider that is dead has left behind, if nobody has yet; False: something is more urgent."""
@@ -267,20 +287,12 @@ class Loop:
             self._covered |= covered
         return True
 
-    def _passes(self, pid: int, end: End, *, tells_reaps: bool) -> bool:
-        """Reap one from whose end nothing follows, and say so; False: the core is to hear of it by itself."""
-        machine = self._machine
-        if not tells_reaps and machine.passes(pid, end):
-            kernel.bury(pid)
-        elif pid in self._before or not machine.stands_apart(pid) or not self._effects.reap_apart(pid, end):
-            return False
-        self._passed.append(pid)
-        return True
-
     def _tell_passed(self) -> None:
-        """Tell of those that have been reaped without a word to the core."""
+        """Tell of those that have been reaped without a word to the core, and forget their numbers."""
         if self._passed:
             passed, self._passed = self._passed, []
+            self._dead.difference_update(passed)
+            self._covered.difference_update(passed)
             self.take(events.Passed(passed))
 
     def _bury(self, limit: int) -> int:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from pyinit import claims, effects, finalkill, loop, respawn, serving, sources
+from pyinit import apart, claims, effects, finalkill, loop, respawn, serving, sources
 from pyinit.core import actions, events
 from pyinit.core.lives import WAITING, Lives
 from pyinit.core.machine import DONE, HOLDING, KILLING, RUNNING, STOPPING, Machine
@@ -76,6 +76,7 @@ class Log:
         self.tells_reaps = True
         self.waiting = False
         self.formed = True
+        self.level, self.reaps = "debug", False
         self.filled = 0  # so many records of reaps came of a form
         self._heard = heard
 
@@ -91,7 +92,7 @@ class Log:
 
     def fill(self, form: tuple[Any, ...], numbers: tuple[int, int, int, int], usage: object) -> None:
         """Take a record of a reap."""
-        (name, ppid, end, role, escaped, severity), (pid, pgid, sid, ticks) = form, numbers
+        (name, (ppid, *_), end, role, escaped, severity), (pid, pgid, sid, ticks) = form, numbers
         process = Process(pid, ppid=ppid, pgid=pgid, sid=sid, start_ticks=ticks, name=name.decode(), alive=False)
         self.filled += 1
         facts = {"process": process, "role": role, "escaped": escaped, "end": end, "usage": usage}
@@ -214,7 +215,7 @@ class Run:
             poll=self._poll, register=lambda fd, _events: self._watched.append(fd), unregister=self._watched.remove
         )
         system = SimpleNamespace(getpid=lambda: self.kernel.pyinit.pid, environ={b"NOTIFY_SOCKET": b"@outside"})
-        for module in (loop, effects, finalkill, serving, claims):
+        for module in (apart, loop, effects, finalkill, serving, claims):
             self.patch.setattr(module, "kernel", door)
         for module in (loop, effects, finalkill):
             self.patch.setattr(module, "time", SimpleNamespace(monotonic=self._monotonic))

@@ -96,7 +96,22 @@ def test_forms_are_few() -> None:
         assert len(kept.log._forms["process.reaped"]._forms) <= KEPT
 
 
-@pytest.mark.parametrize("known", [{"pgid": 0}, {"sid": 0}, {"start_ticks": 0}, {"args": ("a", "b")}], ids=str)
+@pytest.mark.parametrize("known", [{"pgid": 0}, {"sid": 0}, {"pgid": 0, "sid": 0}], ids=str)
+@pytest.mark.parametrize("event", FORMED)
+def test_leaders_that_cannot_be_seen_have_no_key(event: str, known: dict[str, int]) -> None:
+    """Among those whose leaders can be seen, those of whom one cannot have forms of their own, without that key."""
+    kept = Kept()
+    for number in range(1, 9):
+        told = facts(number)
+        for key, value in known.items() if number % 2 else ():
+            setattr(told["process"], key, value)
+        one, other = both(kept, event, number, process=told["process"])
+        assert list(one.items()) == list(other.items())
+        assert ("process.group_leader.pid" in one) == (not number % 2 or "pgid" not in known)
+        assert ("process.session_leader.pid" in one) == (not number % 2 or "sid" not in known)
+
+
+@pytest.mark.parametrize("known", [{"start_ticks": 0}, {"args": ("a", "b")}], ids=str)
 def test_who_is_known_otherwise_has_no_form(known: dict[str, Any]) -> None:
     """Where a number is not known, or arguments are told, each record is made by itself."""
     kept = Kept(show_args=True)

@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
-    from pyinit.core.model import End
+    from pyinit.core.model import Process
+
 
 # What differs between two processes that are alike, and what each of them has used.
-VARIES = ("timestamp", "process.pid", "process.group_leader.pid", "process.session_leader.pid", "process.creation.time")
+LEADERS = ("process.group_leader.pid", "process.session_leader.pid")
+VARIES = ("timestamp", "process.pid", *LEADERS, "process.creation.time")
 USED = ("pyinit.usage.user_s", "pyinit.usage.system_s", "pyinit.usage.max_rss_bytes")
 NAMES = [b"plain", b"a) Z 1 (b", b"%d%b %s", b"\xff caf\xc3\xa9", b'"\\', b"x y\n"]
 # So often a kind of end is there: the form is made at the second time.
@@ -57,12 +59,29 @@ class Oom:
         return there
 
 
+class Outside(Proc):
+    """Shows what /proc shows in a PID namespace whose first process has brought its session from outside."""
+
+    def describe(self, pid: int) -> Process | None:
+        """Describe a process."""
+        process = super().describe(pid)
+        if process is not None:
+            process.pgid = process.sid = 0
+        return process
+
+    def last_of(self, pid: int) -> tuple[bytes, int, int, int, int] | None:
+        """Say of a zombie what is asked first."""
+        last = super().last_of(pid)
+        return last and (*last[:2], 0, 0, last[4])
+
+
 class Reaper:
     """The loop and its log, with this process as the parent of main, which only waits, and of those who end."""
 
-    def __init__(self, **how: Any) -> None:
+    def __init__(self, *, outside: bool = False, **how: Any) -> None:
+        """`outside`: those who lead the process groups and the sessions are in no PID namespace that can be seen."""
         self.kept = Kept(**how)
-        self.proc = Proc(os.getpid())
+        self.proc = Outside(os.getpid()) if outside else Proc(os.getpid())
         self.machine = Machine(Policy())
         self.effects = Effects(self.machine, self.proc, self.kept.log, None)  # type: ignore[arg-type]  # no terminal
         self.signals, self._writing = os.pipe2(os.O_NONBLOCK)
@@ -73,13 +92,12 @@ class Reaper:
         )
         self.loop.take(events.Started(self.proc.child(self.main)))
         self.apart = 0
-        self._reap_apart = self.effects.reap_apart
-        self.effects.reap_apart = self._counted  # type: ignore[method-assign]
+        self._fill = self.kept.log.fill
+        self.kept.log.fill = self._counted  # type: ignore[method-assign]
 
-    def _counted(self, pid: int, end: End) -> bool:
-        done = self._reap_apart(pid, end)
-        self.apart += done
-        return done
+    def _counted(self, *what: Any) -> None:
+        self.apart += 1
+        self._fill(*what)
 
     def take_all(self) -> None:
         """Take all ends that are there."""
@@ -117,6 +135,7 @@ def without_children(test: Callable[..., None]) -> Callable[..., None]:
         if pid == 0:
             status = 1
             try:
+                os.setsid()  # in a PID namespace that was entered from outside it would have none that can be seen
                 test(*args, **kwargs)
                 status = 0
             except BaseException:  # noqa: BLE001  # nothing of pytest may run here
@@ -170,11 +189,12 @@ LIVES: dict[str, Callable[[], object]] = {
 
 
 @pytest.mark.invariant(1)
+@pytest.mark.parametrize("outside", [False, True], ids=["", "leaders are outside"])
 @pytest.mark.parametrize("life", LIVES.values(), ids=LIVES)
 @without_children
-def test_a_record_by_a_form_is_as_any_other(life: Callable[[], object]) -> None:
+def test_a_record_by_a_form_is_as_any_other(life: Callable[[], object], *, outside: bool) -> None:
     """Of those who end alike each has one record, in the order in which they were reaped, and all say the same."""
-    with Reaper(reaps=True) as reaper:
+    with Reaper(reaps=True, outside=outside) as reaper:
         pids = [dead(life) for _ in range(TIMES)]
         records = reaper.take()
         assert reaper.apart == TIMES - 2
@@ -183,10 +203,12 @@ def test_a_record_by_a_form_is_as_any_other(life: Callable[[], object]) -> None:
     for record in records:
         assert all(record[key] >= 0 for key in USED)
         assert f"[{record['process.pid']}]" in record["message"]
-        own = record["process.group_leader.pid"] == record["process.pid"], "session" in record["pyinit.escaped"]
-        assert own == (life in {LIVES["its own session"], LIVES["its own group"]}, life is LIVES["its own session"])
+        own = record.get("process.group_leader.pid") == record["process.pid"], "session" in record["pyinit.escaped"]
+        leads = life in {LIVES["its own session"], LIVES["its own group"]}, life is LIVES["its own session"]
+        assert own == ((False, False) if outside else leads)
+        assert [key in record for key in LEADERS] == [not outside, not outside]
         for key in (*VARIES, *USED, "message"):
-            del record[key]
+            record.pop(key, None)
     assert all(list(record.items()) == list(records[0].items()) for record in records)
 
 

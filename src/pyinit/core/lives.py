@@ -99,9 +99,10 @@ class Lives:
         """Say whether this end of a child decides nothing and is told at debug alone: who it was need not be known."""
         return self._run.passes(pid, end)
 
-    def stands_apart(self, pid: int) -> bool:
-        """Say whether nothing follows from the end of a child but its record; between two runs it would be foreign."""
-        return self._waits_until is None and self._run.stands_apart(pid)
+    @property
+    def followed(self) -> tuple[AbstractSet[int], int | None] | None:
+        """The PIDs of children from whose ends more may follow than a record; None between two runs: all matter."""
+        return None if self._waits_until is not None else self._run.followed
 
     def told_of(self, pgid: int, sid: int, end: End) -> tuple[str, tuple[str, ...], str | None]:
         """Say what the record tells of the end of one who stands apart."""

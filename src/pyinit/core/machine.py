@@ -185,13 +185,17 @@ class Machine:
         That is the end of one whom nobody knew, if it is a good one, or while everybody is being stopped. A SIGKILL is
         always looked into: it may be the kernel's, for want of memory, and that is counted.
         """
-        if pid in self.roster or self._ending.killing or self.service.names(pid):
+        if pid in self.roster or self._ending.killing or pid == self.service.claimed_pid:
             return False
         return end.good or (self._ending.begun and not (end.kind == KILLED and end.value == SIGKILL))
 
-    def stands_apart(self, pid: int) -> bool:
-        """Say whether nothing follows from the end of a child but its record: nobody knew it, and no stop has begun."""
-        return not (pid in self.roster or self._ending.begun or self.service.names(pid))
+    @property
+    def followed(self) -> tuple[AbstractSet[int], int | None] | None:
+        """The PIDs of children from whose ends more may follow than a record: those whom it knows, and one besides.
+
+        That is who is claimed to be the service. All others stand apart. None: nobody does, because a stop has begun.
+        """
+        return None if self._ending.begun else (self.roster.pids, self.service.claimed_pid)
 
     def told_of(self, pgid: int, sid: int, end: End) -> tuple[str, tuple[str, ...], str | None]:
         """Say what the record tells of the end of one who stands apart, and is not proven to be foreign.

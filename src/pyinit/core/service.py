@@ -231,9 +231,10 @@ class Service:
     def _forget(self) -> None:
         self._previous, self._claimed, self._root = self._claimed, None, None
 
-    def names(self, pid: int) -> bool:
-        """Say whether the process that is claimed to be the service has this PID."""
-        return self._claimed is not None and self._claimed.pid == pid
+    @property
+    def claimed_pid(self) -> int | None:
+        """The PID of the process that is claimed to be the service."""
+        return self._claimed.pid if self._claimed is not None else None
 
     def _is(self, process: Process) -> bool:
         """Say whether this process is the one that is claimed to be the service."""

@@ -157,7 +157,7 @@ class Log:
             self._end(self._record(event, facts, severity), shown=shown)
         elif shown:
             form = self._forms.get(event)
-            line = form.line(facts, severity, self._renderer.now) if form is not None else None
+            line = form.line(facts, severity, self._renderer.stamp) if form is not None else None
             if line is None:
                 self._write(self._record(event, facts, severity))
             else:
@@ -169,22 +169,29 @@ class Log:
         return bool(self._forms)
 
     def form_of_reap(  # noqa: PLR0913, PLR0917  # what there is to know
-        self, name: bytes, ppid: int, end: End, role: str, escaped: tuple[str, ...], severity: str | None
+        self,
+        name: bytes,
+        numbers: tuple[int, int, int],
+        end: End,
+        role: str,
+        escaped: tuple[str, ...],
+        severity: str | None,
     ) -> bytes | None:
         """Return the form of the record of an end, for `fill`; None where it has to go to `report`.
 
-        So it is where none like it has been written yet, or where none is to be. Of the process nothing else is known.
+        So it is where none like it has been written yet, or where none is to be. Of the process nothing is known but
+        `numbers`, its ppid, pgid and sid: 0 or not is what a form depends on.
         """
         if severity is None:
             severity = "info" if self.reaps else "debug"
         if not self.wants(severity):
             return None
-        return self._forms["process.reaped"].of_reap(name, ppid, end, role, escaped, severity)
+        return self._forms["process.reaped"].of_reap(name, numbers, end, role, escaped, severity)
 
     def fill(self, form: bytes, numbers: tuple[int, int, int, int], usage: Usage) -> None:
-        """Queue the record of an end: `numbers` are pid, pgid, sid and start_ticks, none of them 0. Never raises."""
+        """Queue the record of an end: `numbers` are pid, pgid, sid and start_ticks, not 0. Never raises."""
         try:
-            self._put(self._forms["process.reaped"].filled(form, numbers, usage, self._renderer.now))
+            self._put(self._forms["process.reaped"].filled(form, numbers, usage, self._renderer.stamp))
         except Exception as error:  # noqa: BLE001  (a record is not worth the life of PID 1)
             self._failed("process.reaped", error)
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from pyinit.core.model import End
     from pyinit.log.parts import Facts, Look
+    from pyinit.log.render import Stamp
 
     Make = Callable[[Mapping[str, Any], str, str], bytes]
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 KEPT = 256
 # And the texts of so many times that processes have used: those of a storm are a few hundred microseconds.
 _TIMES = 512
+# The time of a record: whole seconds as text, and microseconds.
+_TIME = b"%b.%06dZ"
 # The numbers of one line may have so many digits more than those of another.
 _ROOM = 128
 
@@ -40,13 +43,13 @@ class Forms:
         self._ticks = 0
         self._created = b""
 
-    def line(self, facts: Facts, severity: str, stamp: bytes) -> bytes | None:
-        """Return the line of a record at the time `stamp`, or None: then it is to be rendered as all others are."""
+    def line(self, facts: Facts, severity: str, stamp: Stamp) -> bytes | None:
+        """Return the line of a record of now, or None: then it is to be rendered as all others are."""
         process, usage = facts.get("process"), facts.get("usage")
         if process is None:
             return None
         pid, pgid, sid, ticks = process.pid, process.pgid, process.sid, process.start_ticks
-        if not (pgid and sid and ticks) or (process.args and self._look.show_args):
+        if not ticks or (process.args and self._look.show_args):
             return None
         end = facts.get("end")
         key = (
@@ -57,6 +60,8 @@ class Forms:
             process.foreign,
             process.uid,
             process.ppid,
+            not pgid,
+            not sid,
             usage is None,
             end is not None and (end.kind, end.value, facts.get("oom_killed")),
         )
@@ -67,20 +72,38 @@ class Forms:
                 return None
         if usage is not None:
             return self.filled(form, (pid, pgid, sid, ticks), usage, stamp)
-        return form % (stamp, pid, pid, pgid, sid, self._born(ticks))
+        return form % (*stamp.parts(), pid, pid, pgid, sid, self._born(ticks))
 
     def of_reap(  # noqa: PLR0913, PLR0917  # what there is to know
-        self, name: bytes, ppid: int, end: End, role: str, escaped: tuple[str, ...], severity: str
+        self,
+        name: bytes,
+        numbers: tuple[int, int, int],
+        end: End,
+        role: str,
+        escaped: tuple[str, ...],
+        severity: str,
     ) -> bytes | None:
-        """Return the form of such a record of a reap if there is one already: of somebody of whom no more is known."""
-        text = name.decode("utf-8", "backslashreplace")
-        return self._forms.get((severity, role, escaped, text, False, -1, ppid, False, (end.kind, end.value, None)))
+        """Return the form of such a record of a reap if there is one already: of somebody of whom no more is known.
 
-    def filled(self, form: bytes, numbers: tuple[int, int, int, int], usage: Usage, stamp: bytes) -> bytes:
-        """Return the line of a record of a reap; `numbers` are pid, pgid, sid and start_ticks, none of them 0."""
+        `numbers` are ppid, pgid and sid.
+        """
+        text = name.decode("utf-8", "backslashreplace")
+        ppid, pgid, sid = numbers
+        how = end.kind, end.value, None
+        return self._forms.get((severity, role, escaped, text, False, -1, ppid, not pgid, not sid, False, how))
+
+    def filled(self, form: bytes, numbers: tuple[int, int, int, int], usage: Usage, stamp: Stamp) -> bytes:
+        """Return the line of a record of a reap of now; `numbers` are pid, pgid, sid and start_ticks, not 0.
+
+        A form that was made without a process group or a session shows none.
+        """
         pid, pgid, sid, ticks = numbers
-        user, system = self._seconds(usage.user_s), self._seconds(usage.system_s)
-        return form % (stamp, pid, pid, pgid, sid, self._born(ticks), user, system, usage.max_rss_bytes)
+        # Without calls where it goes: a storm comes through here for each of thousands.
+        times = self._times
+        user = times.get(usage.user_s) or self._seconds(usage.user_s)
+        system = times.get(usage.system_s) or self._seconds(usage.system_s)
+        created = self._created if ticks == self._ticks else self._born(ticks)
+        return form % (*stamp.parts(), pid, pid, pgid, sid, created, user, system, usage.max_rss_bytes)
 
     def _born(self, ticks: int) -> bytes:
         if ticks != self._ticks:
@@ -89,11 +112,9 @@ class Forms:
         return self._created
 
     def _seconds(self, seconds: float) -> bytes:
-        text = self._times.get(seconds)
-        if text is None:
-            if len(self._times) >= _TIMES:
-                self._times.clear()
-            text = self._times[seconds] = b"%a" % (seconds and round(seconds, 6))
+        if len(self._times) >= _TIMES:
+            self._times.clear()
+        text = self._times[seconds] = b"%a" % (seconds and round(seconds, 6))
         return text
 
     def _new(self, key: Hashable, facts: Facts, severity: str) -> bytes | None:
@@ -114,12 +135,15 @@ class Forms:
         known = facts["process"]
         # No two marks have as many digits and begin alike, so that none is found in another.
         pid, pgid, sid, rss = (number * 10**12 + mark for number in (3, 4, 5, 6))
+        pgid, sid = known.pgid and pgid, known.sid and sid
         user_s, system_s = mark + 7e6 + 0.5, mark + 8e6 + 0.5
         ticks, stamp = 10**9 + mark, f"time {mark}"
         process = Process(pid, ppid=known.ppid, pgid=pgid, sid=sid, start_ticks=ticks, name=known.name, uid=known.uid)
         process.foreign = known.foreign
         marked = {**facts, "process": process}
-        places: list[tuple[object, bytes]] = [(stamp, b"%b"), (pid, b"%d"), (pid, b"%d"), (pgid, b"%d"), (sid, b"%d")]
+        places: list[tuple[object, bytes]] = [(stamp, _TIME), (pid, b"%d"), (pid, b"%d")]
+        # Where there is none (0: the leader is in no PID namespace that we see) no key is there, and nothing is shown.
+        places += [(number or None, b"%d" if number else b"%.0a") for number in (pgid, sid)]
         places.append((self._look.creation_time(ticks), b"%b"))
         if facts.get("usage") is not None:
             marked["usage"] = Usage(user_s, system_s, rss)
@@ -129,8 +153,10 @@ class Forms:
             return None
         form = b""
         for text, place in places:
-            before, found, rest = rest.partition(str(text).encode())
-            if not found:
-                return None
-            form += before + place
+            if text is not None:
+                before, found, rest = rest.partition(str(text).encode())
+                if not found:
+                    return None
+                form += before
+            form += place
         return form + rest

@@ -53,6 +53,7 @@ class Renderer:
     Attributes:
         problem: why structlog could not be loaded, or None; then the same records come out without it.
         console: the lines are text for people.
+        stamp: the time of a record.
 
     """
 
@@ -74,8 +75,8 @@ class Renderer:
         except Exception as error:  # noqa: BLE001  (not there, no descriptor or memory left: PID 1 keeps its log)
             self.problem = f"{type(error).__name__}: {error}"
             bound_logger, make_renderer = WithoutStructlog, make_without_structlog
-        self._stamp = Stamp()
-        chain: list[Processor] = [self._stamp]
+        self.stamp = Stamp()
+        chain: list[Processor] = [self.stamp]
         if console:
             # The name of the first parameter changed over the years, its place did not: the width of the sentence.
             chain += [for_people, make_renderer(0, colours)]
@@ -86,11 +87,6 @@ class Renderer:
         # Bound once: what differs between two records goes in with each call. structlog documents this method for
         # wrappers; the public ones would look up a method of an output logger by name, and we have no output logger.
         self._process = bound_logger(None, chain, _CONTEXT)._process_event  # noqa: SLF001
-
-    @property
-    def now(self) -> bytes:
-        """The time as a record of now shows it."""
-        return self._stamp.now().encode()
 
     def render(self, record: dict[str, Any]) -> bytes:
         """Return the line of a record (`severity`, `message`, `event.name` and its own keys).
@@ -140,7 +136,7 @@ class Stamp:
 
     def __init__(self) -> None:
         self._second = -1
-        self._text = ""
+        self._text = b""
 
     def __call__(self, _: object, __: str, event_dict: EventDict) -> EventDict:
         """See structlog's documentation of processors."""
@@ -150,12 +146,16 @@ class Stamp:
 
     def now(self) -> str:
         """Return the time."""
-        micros = time_ns() // 1000
-        second = micros // 1_000_000
+        text, micros = self.parts()
+        return f"{text.decode()}.{micros:06d}Z"
+
+    def parts(self) -> tuple[bytes, int]:
+        """Return the time as the text of its whole seconds, without the zone, and its microseconds."""
+        second, nanos = divmod(time_ns(), 1_000_000_000)
         if second != self._second:
-            self._text = seconds_text(second)
+            self._text = seconds_text(second).encode()
             self._second = second
-        return f"{self._text}.{micros - second * 1_000_000:06d}Z"
+        return self._text, nanos // 1000
 
 
 def to_ecs(_: object, __: str, event_dict: EventDict) -> EventDict:
