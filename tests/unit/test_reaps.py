@@ -93,7 +93,7 @@ class Reaper:
         self.loop.take(events.Started(self.proc.child(self.main)))
         self.apart = 0
         self._fill = self.kept.log.fill
-        self.kept.log.fill = self._counted  # type: ignore[method-assign]
+        self.kept.log.fill = self._counted  # type: ignore[assignment,method-assign]
 
     def _counted(self, *what: Any) -> None:
         self.apart += 1
