@@ -163,7 +163,7 @@ def main() -> None:
         lab = Lab(build_helper(), page, quick=options.quick, fewer=options.fewer)
         stack.callback(page.unlink)
         wheel = Path(sys.prefix, "bin", "pyinit")
-        inits = all_inits(wheel, at_its_place(folder) if folder else None, Path(scratch))
+        inits = all_inits(wheel, at_its_place(folder) if folder else None, Path(scratch), lab.helper)
         result: dict[str, object] = {"machine": machine(), "packages": versions(), "image": folder is not None}
         begun = time.monotonic()
         result["fewer"] = options.fewer

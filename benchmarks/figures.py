@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks.inits import MODES, PID1, READ_FIRST, REAP_LOG, Init, direct
+from benchmarks.inits import ALONE, MODES, PID1, READ_FIRST, REAP_LOG, Init, direct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -223,7 +223,7 @@ class Figure(NamedTuple):
 
 
 def _starts(init: Init, mode: str) -> bool:
-    return mode in init.modes and init.name != REAP_LOG
+    return mode in init.modes and init.name not in {REAP_LOG, ALONE}
 
 
 def _everybody(init: Init, mode: str) -> bool:
@@ -256,7 +256,7 @@ def _stops(init: Init, mode: str) -> bool:
 
 FIGURES = (
     Figure("start", start, 41, 5, _starts, baseline=True),
-    Figure("exit", exit_latency, 11, 3, _ends_with_main, baseline=True),
+    Figure("exit", exit_latency, 31, 3, _ends_with_main, baseline=True),
     Figure("idle", idle, 1, 1, _everybody),
     Figure("signal", signals, 3, 1, _forwards, baseline=True),
     Figure("status of 10,000", status, 3, 1, _answers),

@@ -16,6 +16,8 @@ SUBREAPER = "sub"
 MODES = (PID1, SUBREAPER)
 REAP_LOG = "pyinit, reap log"
 READ_FIRST = "pyinit, option read first"
+# Not an init: what the system calls of a reap with its record take by themselves (helper.c).
+ALONE = "the system calls alone, in C"
 MODE_NAMES = {PID1: "PID 1", SUBREAPER: "subreaper"}
 
 PACKAGES = {
@@ -133,7 +135,7 @@ def direct(mode: str, words: Sequence[str]) -> list[str]:
     return list(words)
 
 
-def all_inits(wheel: Path, folder: Path | None, scratch: Path) -> dict[str, Init]:
+def all_inits(wheel: Path, folder: Path | None, scratch: Path, helper: str) -> dict[str, Init]:
     """Return everybody who is measured, by name; `folder` is the image's /opt/pyinit, where there is one."""
     inits = [
         Init("tini", plain(_path("tini"), as_subreaper=["-s"])),
@@ -142,6 +144,7 @@ def all_inits(wheel: Path, folder: Path | None, scratch: Path) -> dict[str, Init
         Init("pyinit", plain(str(wheel))),
         Init(REAP_LOG, plain(str(wheel), "--log-reaps")),
         Init(READ_FIRST, plain(str(wheel), "--stop-on=TERM,INT,QUIT")),
+        Init(ALONE, plain(helper, "alone")),
     ]
     if folder is not None:
         inits.append(Init("pyinit, image", plain(str(folder / "bin" / "pyinit"))))
