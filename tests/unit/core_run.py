@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from pyinit import apart, claims, effects, finalkill, loop, respawn, serving, sources
+from pyinit import apart, claims, effects, finalkill, looks, loop, reaper, respawn, serving, sources
 from pyinit.core import actions, events
 from pyinit.core.lives import WAITING, Lives
 from pyinit.core.machine import DONE, HOLDING, KILLING, RUNNING, STOPPING, Machine
@@ -43,7 +43,7 @@ from pyinit.core.restart import GROWTH
 from pyinit.core.service import LONGEST_PAUSE_S
 from pyinit.core.stopping import HEADS_ALONE, KILL_LIMIT_S, KILL_PATIENCE_S, TICK_S, WALK_EVERY_S, plan
 from pyinit.kernel import EAGAIN
-from pyinit.loop import STOPPING_LOOK_S
+from pyinit.looks import STOPPING_LOOK_S
 from pyinit.spawn import NOT_STARTED, SpawnError
 from unit.core_kernel import CALL_S, SIGCHLD, Handle, Kernel, Proc, Task
 from unit.core_oracle import SLACK_S, Oracle
@@ -215,17 +215,19 @@ class Run:
             poll=self._poll, register=lambda fd, _events: self._watched.append(fd), unregister=self._watched.remove
         )
         system = SimpleNamespace(getpid=lambda: self.kernel.pyinit.pid, environ={b"NOTIFY_SOCKET": b"@outside"})
-        for module in (apart, loop, effects, finalkill, serving, claims):
+        for module in (apart, looks, loop, reaper, effects, finalkill, serving, claims):
             self.patch.setattr(module, "kernel", door)
-        for module in (loop, effects, finalkill):
+        for module in (looks, loop, reaper, effects, finalkill):
             self.patch.setattr(module, "time", SimpleNamespace(monotonic=self._monotonic))
         for module in (loop, serving, claims):
             self.patch.setattr(module, "posix", system)
         self.patch.setattr(respawn, "PidFile", lambda _path: self.pid_file.renew())
-        self.patch.setattr(loop, "BATCH", batch)
-        self.patch.setattr(loop, "BURIED", 2 * batch)
-        self.patch.setattr(loop, "ENDS", 1 if batch < MANY else MANY)
-        self.patch.setattr(loop, "CROWD", 1 if batch < MANY else MANY)
+        self.patch.setattr(reaper, "BATCH", batch)
+        self.patch.setattr(looks, "BATCH", batch)
+        self.patch.setattr(reaper, "BURIED", 2 * batch)
+        self.patch.setattr(reaper, "ENDS", 1 if batch < MANY else MANY)
+        self.patch.setattr(looks, "ASK", 1 if batch < MANY else MANY)
+        self.patch.setattr(looks, "CROWD", 1 if batch < MANY else MANY)
         self.patch.setattr(finalkill, "SPAN", 5)
         self.patch.setattr(finalkill, "BURST_S", batch * CALL_S)
         self.patch.setattr(sources, "select", SimpleNamespace(epoll=lambda: poll, EPOLLIN=1, EPOLLOUT=4))

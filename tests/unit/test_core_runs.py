@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyinit import loop
+from pyinit import looks, loop, reaper
 from pyinit.core.machine import HOLDING
 from pyinit.core.model import EXITED, KILLED, SIGCONT, SIGHUP, SIGKILL, SIGQUIT, SIGTERM, End, Policy
 from unit.core_kernel import SIGCHLD
@@ -174,7 +174,7 @@ def test_look_for_who_has_been_seen(run: Run) -> None:
 
 def test_stop_request_comes_before_the_dead(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many dead there are to tell of, a stop request that comes is taken before the next ones of them."""
-    monkeypatch.setattr(loop, "ENDS", 2)
+    monkeypatch.setattr(reaper, "ENDS", 2)
     kernel = run.kernel
     parent = kernel.fork(run.main)
     for _ in range(6):
@@ -212,8 +212,9 @@ def test_signals_do_not_keep_from_ends(run: Run) -> None:
 
 def test_signals_do_not_wait_for_a_crowd(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where very many have come, signals are taken between batches of them that are looked at, and all are."""
-    monkeypatch.setattr(loop, "BATCH", 4)
-    monkeypatch.setattr(loop, "ENDS", 1)
+    monkeypatch.setattr(looks, "BATCH", 4)
+    monkeypatch.setattr(reaper, "BATCH", 4)
+    monkeypatch.setattr(looks, "ASK", 1)
     kernel = run.kernel
     middle = kernel.fork(run.main)
     for _ in range(COMERS):
@@ -252,7 +253,7 @@ def counts(run: Run, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     for name in ("peek", "bury", "reap", "is_zombie", "process_group", "send", "send_each"):
         count(vars(loop)["kernel"], name)
     for name in ("describe", "last_of", "child", "children", "view"):
-        count(run.loop._proc, name)
+        count(run.proc, name)
     run.log.tells_reaps = False
     return counted
 
@@ -279,7 +280,7 @@ def test_a_crowd_is_signalled_before_it_is_looked_at(
     run: Run, counts: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At a stop thousands may come at once: a call for the group of each and one for the signals, and none is read."""
-    monkeypatch.setattr(loop, "CROWD", 4)
+    monkeypatch.setattr(looks, "CROWD", 4)
     kernel = run.kernel
     children = [kernel.fork(run.main) for _ in range(8)]
     for child in children:
@@ -305,7 +306,7 @@ def test_a_crowd_is_signalled_before_it_is_looked_at(
 
 def test_the_dead_of_a_crowd_are_not_signalled(run: Run, counts: Counter[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Most of those who come at once may be dead already: they cost a look at whether they live, and no signal."""
-    monkeypatch.setattr(loop, "CROWD", 4)
+    monkeypatch.setattr(looks, "CROWD", 4)
     kernel = run.kernel
     alive = kernel.fork(run.main)
     dead = [kernel.fork(run.main) for _ in range(8)]
@@ -327,8 +328,8 @@ def test_the_dead_of_a_crowd_are_not_signalled(run: Run, counts: Counter[str], m
 
 def test_a_signal_does_not_wait_for_a_crowd(run: Run, counts: Counter[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A signal that comes while a crowd is looked through is taken at once; then all the others have theirs."""
-    monkeypatch.setattr(loop, "CROWD", 4)
-    monkeypatch.setattr(loop, "ENDS", 1)
+    monkeypatch.setattr(looks, "CROWD", 4)
+    monkeypatch.setattr(looks, "ASK", 1)
     kernel = run.kernel
     children = [kernel.fork(run.main) for _ in range(8)]
     for child in children:
@@ -432,7 +433,7 @@ def test_a_stop_looks_at_once_who_is_there(run: Run) -> None:
     orphan = kernel.fork(middle)
     kernel.lead_session(orphan)
     run.settle()
-    run.loop._look_again = kernel.now + 2.0
+    run.loop._looks._again = kernel.now + 2.0
     kernel.exit(middle, GOOD)
     kernel.wait(run.main)
     kernel.signals.append((SIGTERM, 0, 0))
@@ -442,11 +443,11 @@ def test_a_stop_looks_at_once_who_is_there(run: Run) -> None:
 
 def test_a_look_that_was_broken_off_is_made_anew_at_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """A signal in the midst of a look at many does not count as its end: the others need not wait for the next look."""
-    monkeypatch.setattr(loop, "ENDS", 1)
-    monkeypatch.setattr(loop, "LOOK_SHARE", 1_000_000)
+    monkeypatch.setattr(looks, "ASK", 1)
+    monkeypatch.setattr(looks, "LOOK_SHARE", 1_000_000)
     kernel = run.kernel
     run.settle()
-    run.loop._look_again = 0.0
+    run.loop._looks._again = 0.0
     middle = kernel.fork(run.main)
     for _ in range(COMERS):
         kernel.fork(middle)

@@ -102,7 +102,7 @@ class Reaper:
     def take_all(self) -> None:
         """Take all ends that are there."""
         self.loop.look_soon()
-        while self.loop._more:
+        while self.loop._reaper.more:
             self.loop._step()
 
     def take(self) -> list[dict[str, Any]]:
@@ -247,7 +247,7 @@ def test_who_goes_the_long_way(reason: str) -> None:
             reaper.effects.tell_reaped = lambda pid: said.append(pid) or f"{pid}\n"  # type: ignore[func-returns-value]
         pids = [dead(LIVES["a bad end"]) for _ in range(TIMES)]
         if reason == "known":
-            reaper.loop._before.update(pids)
+            reaper.loop._reaper._before.update(pids)
         if reason in {"console", "level"}:
             reaper.take_all()
         else:
