@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _SIGCHLD = 17
 # After an error that nobody foresaw: when to try again (seconds).
 RETRY_S = 0.1
+# So many times in a row, each about a millisecond, nothing is looked at in a storm but ends.
+PASSING = 8
 # In a storm the log is written once in so long, if not much waits before (seconds): a write wakes its reader, too.
 WRITE_S = 0.002
 
@@ -54,6 +56,7 @@ class Loop:
         self._storm = Storm()
         self._reaper = Reaper(machine, effects, proc, before=before, storm=self._storm)
         self._looks = self._reaper.looks
+        self._passed_by = 0  # so many times in a row
         self._log_fd: int | None = None
         self._write_again = 0.0
         self._write_at: float | None = None
@@ -88,7 +91,13 @@ class Loop:
 
     def _step(self) -> None:
         stopping = self._stopping
-        signalled = self._storm.pauses() and self._gather()
+        signalled = False
+        # How soon a stop is over depends on each end.
+        if self._storm.pauses() and not stopping and (due := self._timeout()):
+            signalled = self._gather(due)
+            if not signalled and self._passes_by():
+                return
+        self._passed_by = 0
         self._sources.wait(0 if signalled else self._timeout())
         self._take_signals(kernel.read_signals(self._signals_fd))
         if self._sources.serve() and kernel.signals_wait():
@@ -110,17 +119,28 @@ class Loop:
             self._looks.go_on()
         self._watch_log()
 
-    def _gather(self) -> bool:
+    def _gather(self, due: float) -> bool:
         """In a storm: let ends come together, and take a signal that puts an end to that; say whether one did.
 
-        It is in no queue any more: it is taken before anything else can fail.
+        It is in no queue any more: it is taken before anything else can fail. `due`: see `_timeout`.
         """
-        due = self._timeout()
-        if self._stopping or not due:
-            return False  # how soon a stop is over depends on each end
         signals = kernel.gather(GATHER_S if due < 0 else min(due, GATHER_S))
         self._take_signals(signals)
         return bool(signals)
+
+    def _passes_by(self) -> bool:
+        """Take only those who stand apart, if that is all there is; False: the loop is to go round now.
+
+        To go round costs as much as several reaps, and in a storm it is needed now and then alone: for who waits at a
+        descriptor, and to settle what has been seen.
+        """
+        if self._passed_by == PASSING:
+            return False
+        self._passed_by += 1
+        if not self._reaper.passes_by():
+            return False
+        self._watch_log()
+        return True
 
     def _take_signals(self, signals: Iterable[tuple[int, int, int]]) -> None:
         for signo, sender_pid, sender_uid in signals:

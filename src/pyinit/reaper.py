@@ -74,6 +74,18 @@ class Reaper:
             self.more = kernel.anyone_dead()  # a look without /proc can swallow a SIGCHLD
         self._take(events.Settled(childless=childless))
 
+    def passes_by(self) -> bool:
+        """Take the ends of those who stand apart, some at most; say whether every child lives now."""
+        seen = None
+        try:
+            seen = self._effects.reap_apart(self._passed, self._before, ENDS)
+        except kernel.NoChildren:
+            self.more = True
+        self.more = self.more or seen is not None
+        self._storm.took(len(self._passed), time.monotonic())
+        self._tell_passed()
+        return not self.more
+
     def _take(self, event: events.Event) -> None:
         self._effects.take(event, time.monotonic())
 

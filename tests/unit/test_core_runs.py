@@ -426,6 +426,46 @@ def test_a_signal_that_was_gathered_is_not_lost(run: Run, monkeypatch: pytest.Mo
     assert run.log.of("signal.forwarded")
 
 
+def test_in_a_storm_the_loop_goes_round_now_and_then(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While nothing but orphans end they are all that is looked at, for so many turns; main's end is taken at once."""
+    kernel = run.kernel
+    run.settle()
+    for count in range(1, 6):
+        run.loop._storm.took(count, kernel.now)
+    turns: list[str] = []
+
+    def orphan_ends(timeout_s: float) -> list[tuple[int, int, int]]:
+        assert timeout_s <= 0.001
+        turns.append("gathers")
+        if not run.main.alive:
+            return []
+        middle = kernel.fork(run.main)
+        orphan = kernel.fork(middle)
+        kernel.exit(middle, GOOD)
+        kernel.wait(run.main)
+        kernel.exit(orphan, GOOD)
+        return []
+
+    poll = run.loop._sources.wait
+
+    def wait(timeout_s: float) -> None:
+        turns.append("goes round")
+        poll(timeout_s)
+
+    monkeypatch.setattr(vars(loop)["kernel"], "gather", orphan_ends)
+    monkeypatch.setattr(run.loop._sources, "wait", wait)
+    run.log.tells_reaps = False
+    for _ in range(loop.PASSING + 3):
+        run.loop._step()
+    assert turns == [*["gathers"] * (loop.PASSING + 1), "goes round", *["gathers"] * 2]
+    assert run.machine.totals["reaped"] == turns.count("gathers")
+    turns.clear()
+    kernel.exit(run.main, GOOD)
+    run.loop._step()
+    assert turns == ["gathers", "goes round"]
+    assert run.machine.roster.main_end is not None
+
+
 def test_a_stop_looks_at_once_who_is_there(run: Run) -> None:
     """However dear the last look was, and however long there was to be none after it."""
     kernel = run.kernel
