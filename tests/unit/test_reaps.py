@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pyinit import apart
 from pyinit.core import events
 from pyinit.core.machine import Machine
 from pyinit.core.model import Policy
@@ -220,6 +221,39 @@ def test_at_the_default_level_bad_ends_are_told() -> None:
         assert [record["process.pid"] for record in reaper.take()] == bad
         assert reaper.apart == TIMES - 2
         assert reaper.machine.totals["reaped"] == 2 * TIMES
+
+
+@without_children
+def test_what_the_log_wants_may_change() -> None:
+    """A record says what the log wants of it now, whatever was at hand before."""
+    with Reaper(reaps=True) as reaper:
+        for reaps, level, severity in (
+            (True, "debug", "info"),
+            (False, "debug", "debug"),
+            (False, "info", None),
+            (True, "info", "info"),
+            (True, "warning", None),
+        ):
+            reaper.kept.log.reaps, reaper.kept.log.level = reaps, level
+            pids = [dead(LIVES["a good end"]) for _ in range(TIMES)]
+            told = [(record["process.pid"], record["severity"]) for record in reaper.take()]
+            assert told == [(pid, severity) for pid in pids if severity]
+
+
+@without_children
+def test_however_many_names_there_are() -> None:
+    """So many forms are at hand and not more; each record has its own name."""
+    apart.KEPT, few = 8, 6  # this process is for this test alone
+    with Reaper(reaps=True) as reaper:
+        for first in range(0, 3 * apart.KEPT, few):
+            names = [b"n%d" % number for number in range(first, first + few)]
+            for _ in range(3):
+                for name in names:
+                    dead(partial(named, name))
+                told = [record["process.executable.name"] for record in reaper.take()]
+                assert told == [name.decode() for name in names]
+            assert len(reaper.effects._apart._forms) <= apart.KEPT + few
+        assert reaper.apart > apart.KEPT
 
 
 @without_children
