@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 _SIGCHLD = 17
 # After an error that nobody foresaw: when to try again (seconds).
 RETRY_S = 0.1
-# So many times in a row, each about a millisecond, nothing is looked at in a storm but ends.
-PASSING = 8
+# So many times in a row, each of two milliseconds, nothing is looked at in a storm but ends.
+PASSING = 4
 # In a storm the log is written once in so long, if not much waits before (seconds): a write wakes its reader, too.
 WRITE_S = 0.002
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 STORM = 4
 DENSE_S = 0.001
 # So long they are let come together then (seconds).
-GATHER_S = 0.001
+GATHER_S = 0.002
 
 
 class Storm:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyinit import looks, loop, reaper
+from pyinit import looks, loop, reaper, sources
 from pyinit.core.machine import HOLDING
 from pyinit.core.model import EXITED, KILLED, SIGCONT, SIGHUP, SIGKILL, SIGQUIT, SIGTERM, End, Policy
 from unit.core_kernel import SIGCHLD
@@ -413,7 +413,7 @@ def test_a_signal_that_was_gathered_is_not_lost(run: Run, monkeypatch: pytest.Mo
         run.loop._storm.took(count, run.kernel.now)
 
     def gather(timeout_s: float) -> list[tuple[int, int, int]]:
-        assert timeout_s <= 0.001
+        assert timeout_s <= sources.GATHER_S
         return [(SIGHUP, 0, 0)]
 
     def wait(timeout_s: float) -> None:
@@ -435,7 +435,7 @@ def test_in_a_storm_the_loop_goes_round_now_and_then(run: Run, monkeypatch: pyte
     turns: list[str] = []
 
     def orphan_ends(timeout_s: float) -> list[tuple[int, int, int]]:
-        assert timeout_s <= 0.001
+        assert timeout_s <= sources.GATHER_S
         turns.append("gathers")
         if not run.main.alive:
             return []
