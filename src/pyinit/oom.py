@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import posix
+from time import monotonic
+
+# Who is killed for want of memory is counted first, and then dies. When this has been known for so long (seconds),
+# whoever it was has gone: pyinit waits as long for what does not die of its own SIGKILL.
+DEATH_S = 10.0
 
 _CHUNK = 4096
 _MOUNT = "/sys/fs/cgroup"
@@ -15,6 +20,9 @@ class OomKills:
     Read at the start, and again when a process has ended by a SIGKILL that was not ours: thousands may at once, and
     from the first on its descriptor is kept. Without such a file, or where it cannot be read, nothing was ever killed
     for want of memory. `before` is what it was at the start, where that has been read already; -1: it is read now.
+
+    The control group counts whom its other processes reap, too, and does not say who it was. A kill that was known for
+    DEATH_S and explained no end was one of those, and explains none that comes later.
     """
 
     def __init__(self, before: int = -1) -> None:
@@ -23,6 +31,7 @@ class OomKills:
         self._told = b""  # what the file said last, and the count in it
         self._count = 0
         self._seen = 0
+        self._known: list[tuple[float, int]] = []  # until when what is counted so far may explain an end
         for path in _candidates():
             count = _count(path)
             if count is not None:
@@ -49,10 +58,17 @@ class OomKills:
         """Say whether `happened` is true now."""
         return self._untold() > 0
 
+    def note(self) -> None:
+        """Read the count, for what it is worth later: pyinit is awake for something that does not come often."""
+        self._untold()
+
     def _untold(self) -> int:
-        """Return how many kills there were that have not been told; 0 where the count cannot be read."""
+        """Return how many kills there were that may explain an end now; 0 where the count cannot be read."""
         if self._path is None:
             return 0
+        now = monotonic()
+        while self._known and self._known[0][0] <= now:
+            self._seen = max(self._seen, self._known.pop(0)[1])
         try:
             if self._fd < 0:
                 self._fd = posix.open(self._path, posix.O_RDONLY | posix.O_CLOEXEC)
@@ -66,7 +82,10 @@ class OomKills:
             count = _count_in(told.decode("utf-8", "replace"))
             if count is None:
                 return 0
-            self._told, self._count = told, count
+            self._told = told
+            if count > self._count:
+                self._known.append((now + DEATH_S, count))
+            self._count = count
         return self._count - self._seen
 
 

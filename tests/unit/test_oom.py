@@ -109,6 +109,56 @@ def test_kills_of_the_run_before_are_forgotten(files: Callable[[Mapping[str, str
     assert kills.happened()
 
 
+class Clock:
+    """A clock that stands still."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        """Say what time it is."""
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Have it look at such a clock."""
+    clock = Clock()
+    monkeypatch.setattr(oom, "monotonic", clock)
+    return clock
+
+
+def test_a_kill_of_somebody_elses_process(files: Callable[[Mapping[str, str]], Files], clock: Clock) -> None:
+    """What the count has told long ago, and explained no end then, explains none that comes later."""
+    there = files(V2)
+    kills = oom.OomKills()
+    there.count("oom_kill 3\n")
+    kills.note()
+    clock.now += oom.DEATH_S
+    assert not kills.any_untold()
+    assert not kills.happened()
+    there.count("oom_kill 4\n")
+    assert kills.happened()
+    assert not kills.happened()
+
+
+def test_kills_are_forgotten_one_after_the_other(files: Callable[[Mapping[str, str]], Files], clock: Clock) -> None:
+    """Each has its own time, from when it was known first; those that are told are not forgotten once more."""
+    there = files(V2)
+    kills = oom.OomKills()
+    there.count("oom_kill 4\n")
+    kills.note()
+    clock.now += oom.DEATH_S / 2
+    there.count("oom_kill 7\n")
+    assert kills.happened()
+    clock.now += oom.DEATH_S / 2
+    assert [kills.happened() for _ in range(4)] == [True, True, True, False]
+    clock.now += oom.DEATH_S
+    there.count("oom_kill 8\n")
+    assert kills.happened()
+    assert not kills.any_untold()
+
+
 @pytest.mark.parametrize("text", ["", "oom_kill\n", "oom_kill many\n", "garbage"])
 def test_without_a_count_nothing_was_killed(files: Callable[[Mapping[str, str]], Files], text: str) -> None:
     """No file, or one in another form, explains no end."""

@@ -72,6 +72,8 @@ class Answers:
 
     def answer(self, request: Request, pid: int, uid: int) -> bytes | Pieces:
         """Answer a request of this process: the whole line, or what makes it piece by piece."""
+        if self._launch.oom is not None:
+            self._launch.oom.note()
         kind = request.kind
         if kind == protocol.HEALTH:
             return line(self._health())
