@@ -5,13 +5,18 @@ from __future__ import annotations
 import posix
 from time import monotonic
 
+from pyinit.cgroup import folders
+from pyinit.procfs import read_all
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 # Who is killed for want of memory is counted first, and then dies. When this has been known for so long (seconds),
 # whoever it was has gone: pyinit waits as long for what does not die of its own SIGKILL.
 DEATH_S = 10.0
 
 _CHUNK = 4096
-_MOUNT = "/sys/fs/cgroup"
-_OWN = "/proc/self/cgroup"
 
 
 class OomKills:
@@ -33,7 +38,7 @@ class OomKills:
         self._seen = 0
         self._known: list[tuple[float, int]] = []  # until when what is counted so far may explain an end
         for path in _candidates():
-            count = _count(path)
+            count = _count_in(read_all(path))
             if count is not None:
                 self._path, self._seen = path, count if before < 0 else before
                 break
@@ -79,7 +84,7 @@ class OomKills:
                 self._fd = -1
             return 0
         if told != self._told:
-            count = _count_in(told.decode("utf-8", "replace"))
+            count = _count_in(told)
             if count is None:
                 return 0
             self._told = told
@@ -89,43 +94,18 @@ class OomKills:
         return self._count - self._seen
 
 
-def _read(path: str) -> str:
-    try:
-        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
-    except OSError:
-        return ""
-    try:
-        return posix.read(fd, _CHUNK).decode("utf-8", "replace")
-    except OSError:
-        return ""
-    finally:
-        posix.close(fd)
+def _candidates() -> Iterator[str]:
+    """Yield the files that may have the counter."""
+    for controllers, folder in folders():
+        if not controllers:
+            yield f"{folder}/memory.events"
+        elif "memory" in controllers.split(","):
+            yield f"{folder}/memory.oom_control"
 
 
-def _candidates() -> list[str]:
-    """List where the counter may be: at our own path (/proc/self/cgroup, cgroups(7)), or at the root of the mount.
-
-    In a container the path may be the one outside, and the mount may show our group as its root.
-    """
-    found = []
-    for line in _read(_OWN).splitlines():
-        _, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        at = path.rstrip("/")
-        if "memory" in controllers.split(","):
-            found += [f"{_MOUNT}/memory{at}/memory.oom_control", f"{_MOUNT}/memory/memory.oom_control"]
-        elif not controllers:
-            found += [f"{_MOUNT}{at}/memory.events", f"{_MOUNT}/memory.events"]
-    return found
-
-
-def _count(path: str) -> int | None:
-    return _count_in(_read(path))
-
-
-def _count_in(text: str) -> int | None:
-    for line in text.splitlines():
-        name, _, value = line.partition(" ")
-        if name == "oom_kill" and value.isdigit():
+def _count_in(data: bytes) -> int | None:
+    for line in data.splitlines():
+        name, _, value = line.partition(b" ")
+        if name == b"oom_kill" and value.isdigit():
             return int(value)
     return None
