@@ -73,7 +73,6 @@ class Launch:
         oom: the count of OOM kills before main was one, or None.
         marked: False when orphans from elsewhere cannot be told from main's.
         inherited: what pyinit was started with.
-        child: what the options make of main, or None.
         changes: what is different in main's environment.
         home: a descriptor of main's working directory, or -1.
         pid_file: the PID file as it was found, or None.
@@ -85,7 +84,6 @@ class Launch:
     __slots__ = (
         "before",
         "changes",
-        "child",
         "command",
         "home",
         "inbox",
@@ -130,7 +128,6 @@ class Launch:
         self.before: list[int] = []
         self.marked = False
         self.oom: OomKills | None = None
-        self.child: Child | None = None
         self.changes: dict[bytes, bytes | None] = {}
         self.home = -1
         self.pid_file: PidFile | None = None
@@ -222,7 +219,6 @@ def _take_over(launch: Launch, handed: Handed) -> None:
 def _launch(launch: Launch, handed: Handed) -> spawn.SpawnError | None:
     """Make all ready for main, and start it; return why it could not be started, or None."""
     settings = launch.settings
-    launch.child = launch.plan.child
     launch.log_fd = _open_log_file(settings)
     if settings.pdeathsig is not None:
         kernel.set_pdeathsig(settings.pdeathsig)
@@ -281,7 +277,7 @@ def _child(settings: Settings, inherited: spawn.Inherited) -> Child | None:
 def _prepare_service(launch: Launch) -> None:
     """Make what tells us of the service: its environment, the notify socket, what the PID file holds so far."""
     settings = launch.settings
-    launch.changes = _changes(settings, launch.inherited, launch.child)
+    launch.changes = _changes(settings, launch.inherited, launch.plan.child)
     if settings.pid_file is not None:
         from pyinit.pidfile import PidFile
 
