@@ -73,7 +73,6 @@ class Launch:
         oom: the count of OOM kills before main was one, or None.
         marked: False when orphans from elsewhere cannot be told from main's.
         inherited: what pyinit was started with.
-        child: what the options make of main, or None.
         changes: what is different in main's environment.
         home: a descriptor of main's working directory, or -1.
         pid_file: the PID file as it was found, or None.
@@ -85,7 +84,6 @@ class Launch:
     __slots__ = (
         "before",
         "changes",
-        "child",
         "command",
         "home",
         "inbox",
@@ -130,7 +128,6 @@ class Launch:
         self.before: list[int] = []
         self.marked = False
         self.oom: OomKills | None = None
-        self.child: Child | None = None
         self.changes: dict[bytes, bytes | None] = {}
         self.home = -1
         self.pid_file: PidFile | None = None
@@ -193,7 +190,7 @@ def _start(handed: Handed) -> None:
         status = run.run(launch) if failure is None else run.refuse(launch, failure)
     except BaseException as error:  # noqa: BLE001  # no memory, no descriptor, a file gone: main must not pay for it
         if failure is not None:
-            _write(2, f"pyinit: {failure.reason}\n")
+            _write(2, f"{settings.name}: {failure.reason}\n")
             _leave(failure.status)
         if launch.inbox is not None:
             launch.inbox.close()  # nobody reads it: who sends is to hear that, and not to wait
@@ -222,7 +219,6 @@ def _take_over(launch: Launch, handed: Handed) -> None:
 def _launch(launch: Launch, handed: Handed) -> spawn.SpawnError | None:
     """Make all ready for main, and start it; return why it could not be started, or None."""
     settings = launch.settings
-    launch.child = launch.plan.child
     launch.log_fd = _open_log_file(settings)
     if settings.pdeathsig is not None:
         kernel.set_pdeathsig(settings.pdeathsig)
@@ -275,13 +271,13 @@ def _child(settings: Settings, inherited: spawn.Inherited) -> Child | None:
     try:
         return prepare(settings, environ)
     except options.UsageError as error:
-        _complain(str(error), settings.error_status)
+        _complain(str(error), settings)
 
 
 def _prepare_service(launch: Launch) -> None:
     """Make what tells us of the service: its environment, the notify socket, what the PID file holds so far."""
     settings = launch.settings
-    launch.changes = _changes(settings, launch.inherited, launch.child)
+    launch.changes = _changes(settings, launch.inherited, launch.plan.child)
     if settings.pid_file is not None:
         from pyinit.pidfile import PidFile
 
@@ -295,10 +291,10 @@ def _prepare_service(launch: Launch) -> None:
             launch.inbox = Inbox()
         except OSError as error:
             text = f"--notify: no socket can be made ({error.strerror}). Leave the option out."
-            _complain(text, settings.error_status)
+            _complain(text, settings)
         launch.changes[b"NOTIFY_SOCKET"] = launch.inbox.address
     if settings.termination_log is not None:
-        _open_file("--termination-log", settings.termination_log, settings.error_status, keep=False)
+        _open_file("--termination-log", settings.termination_log, settings, keep=False)
 
 
 def _settings(handed: Handed) -> Settings:
@@ -392,10 +388,10 @@ def _encode(argument: str) -> bytes:
 def _open_log_file(settings: Settings) -> int:
     if settings.log_file is None:
         return -1
-    return _open_file("--log-file", settings.log_file, settings.error_status)
+    return _open_file("--log-file", settings.log_file, settings)
 
 
-def _open_file(option: str, path: str, status: int, *, keep: bool = True) -> int:
+def _open_file(option: str, path: str, settings: Settings, *, keep: bool = True) -> int:
     """Open a file to write to it, or leave with a complaint; return the descriptor, -1 when it is not to be kept."""
     flags = posix.O_WRONLY | posix.O_APPEND | posix.O_CREAT | posix.O_CLOEXEC | posix.O_NONBLOCK | posix.O_NOCTTY
     if not keep:
@@ -404,7 +400,7 @@ def _open_file(option: str, path: str, status: int, *, keep: bool = True) -> int
         fd = posix.open(path, flags, 0o640)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        _complain(file_problem(option, path, why), status)
+        _complain(file_problem(option, path, why), settings)
     if keep:
         return fd
     posix.close(fd)
@@ -424,13 +420,14 @@ def _become_subreaper(settings: Settings) -> None:
         _complain(
             f"cannot become a subreaper ({error.strerror}): orphans would get away."
             " Run pyinit as PID 1, or where prctl(2) is allowed.",
-            settings.error_status,
+            settings,
         )
 
 
-def _complain(text: str, status: int = spawn.NOT_STARTED) -> NoReturn:
-    """Say in one line what is wrong, and leave: nothing has been started."""
-    _write(2, f"pyinit: {text}\n")
+def _complain(text: str, settings: Settings | None = None) -> NoReturn:
+    """Say in one line what is wrong, by the name that we were called by, and leave: nothing has been started."""
+    name, status = ("pyinit", spawn.NOT_STARTED) if settings is None else (settings.name, settings.error_status)
+    _write(2, f"{name}: {text}\n")
     _leave(status)
 
 

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import posix
+from time import monotonic
+
+from pyinit.cgroup import folders
+from pyinit.procfs import read_all
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Who is killed for want of memory is counted first, and then dies. When this has been known for so long (seconds),
+# whoever it was has gone: pyinit waits as long for what does not die of its own SIGKILL.
+DEATH_S = 10.0
 
 _CHUNK = 4096
-_MOUNT = "/sys/fs/cgroup"
-_OWN = "/proc/self/cgroup"
 
 
 class OomKills:
@@ -15,6 +25,9 @@ class OomKills:
     Read at the start, and again when a process has ended by a SIGKILL that was not ours: thousands may at once, and
     from the first on its descriptor is kept. Without such a file, or where it cannot be read, nothing was ever killed
     for want of memory. `before` is what it was at the start, where that has been read already; -1: it is read now.
+
+    The control group counts whom its other processes reap, too, and does not say who it was. A kill that was known for
+    DEATH_S and explained no end was one of those, and explains none that comes later.
     """
 
     def __init__(self, before: int = -1) -> None:
@@ -23,8 +36,9 @@ class OomKills:
         self._told = b""  # what the file said last, and the count in it
         self._count = 0
         self._seen = 0
+        self._known: list[tuple[float, int]] = []  # until when what is counted so far may explain an end
         for path in _candidates():
-            count = _count(path)
+            count = _count_in(read_all(path))
             if count is not None:
                 self._path, self._seen = path, count if before < 0 else before
                 break
@@ -49,10 +63,17 @@ class OomKills:
         """Say whether `happened` is true now."""
         return self._untold() > 0
 
+    def note(self) -> None:
+        """Read the count, for what it is worth later: pyinit is awake for something that does not come often."""
+        self._untold()
+
     def _untold(self) -> int:
-        """Return how many kills there were that have not been told; 0 where the count cannot be read."""
+        """Return how many kills there were that may explain an end now; 0 where the count cannot be read."""
         if self._path is None:
             return 0
+        now = monotonic()
+        while self._known and self._known[0][0] <= now:
+            self._seen = max(self._seen, self._known.pop(0)[1])
         try:
             if self._fd < 0:
                 self._fd = posix.open(self._path, posix.O_RDONLY | posix.O_CLOEXEC)
@@ -63,50 +84,28 @@ class OomKills:
                 self._fd = -1
             return 0
         if told != self._told:
-            count = _count_in(told.decode("utf-8", "replace"))
+            count = _count_in(told)
             if count is None:
                 return 0
-            self._told, self._count = told, count
+            self._told = told
+            if count > self._count:
+                self._known.append((now + DEATH_S, count))
+            self._count = count
         return self._count - self._seen
 
 
-def _read(path: str) -> str:
-    try:
-        fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
-    except OSError:
-        return ""
-    try:
-        return posix.read(fd, _CHUNK).decode("utf-8", "replace")
-    except OSError:
-        return ""
-    finally:
-        posix.close(fd)
+def _candidates() -> Iterator[str]:
+    """Yield the files that may have the counter."""
+    for controllers, folder in folders():
+        if not controllers:
+            yield f"{folder}/memory.events"
+        elif "memory" in controllers.split(","):
+            yield f"{folder}/memory.oom_control"
 
 
-def _candidates() -> list[str]:
-    """List where the counter may be: at our own path (/proc/self/cgroup, cgroups(7)), or at the root of the mount.
-
-    In a container the path may be the one outside, and the mount may show our group as its root.
-    """
-    found = []
-    for line in _read(_OWN).splitlines():
-        _, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        at = path.rstrip("/")
-        if "memory" in controllers.split(","):
-            found += [f"{_MOUNT}/memory{at}/memory.oom_control", f"{_MOUNT}/memory/memory.oom_control"]
-        elif not controllers:
-            found += [f"{_MOUNT}{at}/memory.events", f"{_MOUNT}/memory.events"]
-    return found
-
-
-def _count(path: str) -> int | None:
-    return _count_in(_read(path))
-
-
-def _count_in(text: str) -> int | None:
-    for line in text.splitlines():
-        name, _, value = line.partition(" ")
-        if name == "oom_kill" and value.isdigit():
+def _count_in(data: bytes) -> int | None:
+    for line in data.splitlines():
+        name, _, value = line.partition(b" ")
+        if name == b"oom_kill" and value.isdigit():
             return int(value)
     return None

@@ -202,23 +202,28 @@ class Proc:
         return name, int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19])
 
     def measure(self, pid: int) -> tuple[Process, Used] | None:
-        """Describe a process, and say what it uses; None when it is gone."""
-        read = self.read(pid)
-        return self.measured(pid, *read) if read is not None else None
-
-    def read(self, pid: int, at: int | None = None) -> tuple[bytes, int] | None:
-        """Read of a process what `measured` needs: its stat, and the uid of its owner; None when it is gone.
-
-        `at`: /proc as a descriptor. For many processes to look for /proc each time is a tenth of the work.
-        """
-        folder = f"/proc/{pid}" if at is None else str(pid)
-        data = _read_once(f"{folder}/stat", 4096, at) if self.usable else None
-        if not data:
-            return None
+        """Describe a process, and say what it uses; None when it cannot be read."""
         try:
-            return data, posix.stat(folder, dir_fd=at).st_uid
+            return self.measured(pid, *self.read(pid)) if self.usable else None
         except OSError:
             return None
+
+    def read(self, pid: int, at: int | None = None) -> tuple[bytes, int]:
+        """Read of a process what `measured` needs: its stat, and the uid of its owner.
+
+        `at`: /proc as a descriptor. For many processes to look for /proc each time is a tenth of the work.
+
+        Raises:
+            OSError: ENOENT or ESRCH when it is gone, or hidden from us (hidepid=, proc(5)); EMFILE and the like.
+
+        """
+        folder = f"/proc/{pid}" if at is None else str(pid)
+        fd = posix.open(f"{folder}/stat", _RDONLY, dir_fd=at)
+        try:
+            data = posix.read(fd, 4096)
+        finally:
+            posix.close(fd)
+        return data, posix.stat(folder, dir_fd=at).st_uid
 
     def measured(self, pid: int, data: bytes, uid: int) -> tuple[Process, Used]:
         """Say of a process that was read what it is, and what it used."""

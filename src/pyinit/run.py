@@ -255,8 +255,8 @@ def _say_what_is_missing(launch: Launch, log: Log) -> None:
         log.report(
             "pyinit.degraded", _lack("python-prctl", kernel.backend_error(), "prctl(2) is called through ctypes")
         )
-    if launch.child is not None and launch.child.uid is not None:
-        _say_who_is_out_of_reach(launch.child.uid, log)
+    if launch.plan.child is not None and launch.plan.child.uid is not None:
+        _say_who_is_out_of_reach(launch.plan.child.uid, log)
     if not proc.usable:
         effect = "processes have no names in the log, and only direct children are signalled at a stop"
         log.report("pyinit.degraded", _lack("/proc", "not mounted, or of another PID namespace", effect))
@@ -299,8 +299,8 @@ def _let_go(launch: Launch) -> None:
     keep = {launch.signals_fd, launch.log_fd, launch.proc.fd, launch.terminal.fd}
     if again or launch.settings.stop_command or launch.settings.reload_command:
         keep.add(launch.home)
-    if again and launch.child is not None:
-        keep.update(launch.child.held)
+    if again and launch.plan.child is not None:
+        keep.update(launch.plan.child.held)
     if launch.inbox is not None:
         keep.add(launch.inbox.fd)
     try:

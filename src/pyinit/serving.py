@@ -216,7 +216,7 @@ class Serving:
             launch, settings = self._launch, self._launch.settings
             texts = {STOP_COMMAND: settings.stop_command or "", RELOAD_COMMAND: settings.reload_command or ""}
             self._runner = Runner(
-                texts, launch.changes, launch.inherited, launch.home, self._log, self._sources, launch.child
+                texts, launch.changes, launch.inherited, launch.home, self._log, self._sources, launch.plan.child
             )
         return self._runner
 

@@ -30,6 +30,7 @@ _SIGCHLD = 17
 # Whose dispositions pyinit does not leave as they were: the interpreter ignores SIGPIPE and SIGXFSZ, the launcher takes
 # SIGCHLD back. (posix_spawn(3) would be quicker, and leaves glibc's signals 32 and 33 ignored in the child.)
 _CHANGED = (_SIGCHLD, 13, 25)
+_INTERNAL = 0b11 << 31  # 32 and 33 in a mask: the C library's own, which its functions never block
 # What execvp(3) takes when there is no PATH at all.
 _DEFAULT_PATH = b"/bin:/usr/bin"
 _SHELL = b"/bin/sh"
@@ -328,4 +329,9 @@ def restore_signals(inherited: Inherited, mask: int) -> None:
     for signo in _CHANGED:
         ignored = inherited.ignored >> (signo - 1) & 1
         _signal.signal(signo, _signal.SIG_IGN if ignored else _signal.SIG_DFL)
-    _signal.pthread_sigmask(_signal.SIG_SETMASK, [signo for signo in kernel.ALL_SIGNALS if mask >> (signo - 1) & 1])
+    blocked = [signo for signo in kernel.ALL_SIGNALS if mask >> (signo - 1) & 1]
+    if mask & _INTERNAL == _INTERNAL:
+        # A mask that the C library sets lets 32 and 33 through. The launcher has blocked them: they are left alone.
+        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, kernel.ALL_SIGNALS.difference(blocked))
+    else:
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, blocked)

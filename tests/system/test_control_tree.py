@@ -6,15 +6,19 @@ PYINIT_TREE says how many processes (1,000).
 from __future__ import annotations
 
 import os
+import resource
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pyinit.control.tree import HIDDEN
 from support import procs
-from support.control import ctl, parse
+from support.control import Talk, ctl, parse
+from support.needs import cannot
 from support.programs import program
-from support.run import ADOPTED, HANDOVER, PID1, STARTED, SUBREAPER
+from support.run import ADOPTED, HANDOVER, PID1, PID1_USER, ROOT, STARTED, SUBREAPER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 
 COUNT = int(os.environ.get("PYINIT_TREE", "1000"))
 SESSIONS = 20
+OTHER_USER = 61013
 QUIET = ["--log-format", "json", "--log-level", "warning"]
 
 
@@ -90,6 +95,7 @@ def test_a_large_tree(pyinit: Start) -> None:
     told = parse(said.out)
     rows = compare(run, told)
     assert len(rows) == COUNT + 1
+    assert "incomplete" not in told
     assert told["counts"]["adopted"] == SESSIONS
     shown = ctl(run, "status").out.splitlines()
     assert len(shown) >= COUNT
@@ -114,6 +120,51 @@ def test_all_kinds_of_processes(pyinit: Start) -> None:
     assert roles >= {"successor"}
     run.stop()
     assert run.of(STARTED)
+
+
+@pytest.mark.modes(PID1_USER)
+def test_hidepid(pyinit: Start, workdir: Path) -> None:
+    """What an ordinary user's /proc hides is missing, and the status says so."""
+    if not ROOT:
+        cannot("only root can set this stage")
+    become = workdir / "become"
+    shutil.copy(program("become"), become)
+    os.chown(become, OTHER_USER, OTHER_USER)
+    become.chmod(0o4755)
+    run = pyinit(program("until_eof"), "0", str(become), program("until_eof"), "0", stage=["new-privs", "hidepid"])
+    for _ in range(2):
+        run.out.wait("ready")
+    told = parse(ctl(run, "status", "--json").out)
+    assert [row["pid"] for row in told["processes"]] == [told["main"]["pid"]]
+    assert told["incomplete"] == {"unread": 1, "reason": HIDDEN}
+    shown = ctl(run, "status").out
+    assert f"incomplete  1 process could not be read: {HIDDEN}\n" in shown
+    assert "pyinit_processes_incomplete 1\n" in ctl(run, "status", "--format", "openmetrics").out
+    run.close_input()
+    assert run.finish() == 0
+
+
+@pytest.mark.modes(SUBREAPER)
+def test_no_descriptor_is_left(pyinit: Start) -> None:
+    """With none for /proc, pyinit's child is told all the same, and that more may be missing."""
+    run = pyinit(program("until_eof"), "0", program("until_eof"), "0")
+    run.wait_for(STARTED)
+    for _ in range(2):
+        run.out.wait("ready")
+    with Talk(run.pid) as talk:
+        whole = talk.ask("status", tree=True)
+        limits = resource.prlimit(run.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(run.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+        told = talk.ask("status", tree=True)
+        resource.prlimit(run.pid, resource.RLIMIT_NOFILE, limits)
+        again = talk.ask("status", tree=True)
+    for answer in (whole, again):
+        assert len(answer["processes"]) == 2
+        assert "incomplete" not in answer
+    assert [(row["pid"], row["role"]) for row in told["processes"]] == [(whole["main"]["pid"], "main")]
+    assert told["incomplete"] == {"unread": 1, "reason": "Too many open files (EMFILE)"}
+    run.close_input()
+    assert run.finish() == 0
 
 
 @pytest.mark.modes(PID1)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import select
 import signal
 from typing import TYPE_CHECKING
 
 import pytest
 
 from support import schema
+from support.control import Talk, ctl
 from support.programs import program
 from support.run import ADOPTED, DROPPED, EXITED, HANDOVER, KILLING, READY, REAPED, STARTED, STOPPING, SUBREAPER
 from support.waiting import Lines
@@ -160,6 +162,32 @@ def test_reader_that_goes_away(pyinit: Start) -> None:
     run.out.wait("ready")
     run.signal(signal.SIGUSR1)
     run.out.wait("got 10 from")
+    assert run.stop() == 5
+
+
+@pytest.mark.invariant(6)
+@pytest.mark.invariant(7)
+@pytest.mark.modes(SUBREAPER)
+def test_terminal_that_hangs_up(pyinit: Start) -> None:
+    """The log's terminal goes away while records wait: the run goes on, idle, and who asks still gets the records."""
+    screen, terminal = os.openpty()
+    run = pyinit(program("serve"), "5", stderr=terminal, log_options=["--log-format", "json"], json_log=False)
+    run.out.wait("ready")
+    shown = b""
+    while STARTED.encode() not in shown:
+        shown += os.read(screen, 4096)
+    with Talk(run.pid) as talk:
+        room = select.poll()
+        room.register(terminal, select.POLLOUT)
+        while room.poll(0):  # nobody reads any more
+            talk.ask("log-level", level="debug")
+        talk.ask("log-level", level="debug")
+    os.close(terminal)
+    os.close(screen)
+    run.signal(signal.SIGUSR1)
+    run.out.wait("got 10 from")
+    run.assert_idle()
+    assert "signal.forwarded" in ctl(run, "events").out
     assert run.stop() == 5
 
 

@@ -284,6 +284,24 @@ def test_commands_that_cannot_be_run(links: Path, name: str, missing: int, denie
         assert not after or error[len(before) : len(error) - len(after)].isdigit()
 
 
+@pytest.mark.parametrize("name", ["tini", "docker-init", "dumb-init", "catatonit"])
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("PYINIT_GRACE", "soon", "PYINIT_GRACE: "),
+        ("PYINIT_USER", "nobody-of-that-name", "PYINIT_USER"),
+        ("PYINIT_LOG_FILE", "/nonexistent/log", "--log-file /nonexistent/log: "),
+        ("PYINIT_TERMINATION_LOG", "/nonexistent/word", "--termination-log /nonexistent/word: "),
+    ],
+)
+def test_wrong_variables(links: Path, name: str, variable: str, value: str, message: str) -> None:
+    """One line that begins with the name that pyinit was called by, and the status of that program."""
+    status, output, error = call(links / name, "true", **{variable: value})
+    assert (status, output) == (1, "")
+    assert error.startswith(f"{name}: {message}")
+    assert error.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("name", "words", "status", "output", "error"),
     [

@@ -132,6 +132,13 @@ def test_mask_and_dispositions_are_inherited_exactly(pyinit: Start, stage: list[
     assert said["ignored"] == sorted(ignored)
 
 
+@pytest.mark.parametrize("stage", [[], ["block=32", "block=33"], ["block-all"]], ids=["none", "both", "all"])
+def test_the_signals_of_the_c_library_too(pyinit: Start, stage: list[str]) -> None:
+    """The mask has 32 and 33 if, and only if, pyinit was started with them, although the C library keeps them back."""
+    said = report(pyinit(program("report"), stage=stage))
+    assert sorted({32, 33}.intersection(said["blocked"])) == ([32, 33] if stage else [])
+
+
 @pytest.mark.modes(*ALL_MODES)
 def test_process_group_and_session_without_a_terminal(pyinit: Start) -> None:
     """Without a controlling terminal the command leads a session and a process group of its own."""

@@ -255,7 +255,7 @@ class Run:
             passed=[],
             start_main=self.start_main,
             main=lambda: proc.child(self.main.pid),
-            child=None,
+            plan=SimpleNamespace(child=None),
         )
 
     def close(self) -> None:

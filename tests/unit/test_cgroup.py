@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyinit import cgroup, procfs
+from pyinit import cgroup
 from pyinit.cgroup import ControlGroup
 
 if TYPE_CHECKING:
@@ -28,17 +28,17 @@ LAYOUTS = {
 @pytest.fixture
 def mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give a folder in the place of /sys/fs/cgroup."""
-    monkeypatch.setattr(cgroup, "_MOUNT", str(tmp_path))
-    return tmp_path
+    folder = tmp_path / "cgroup"
+    folder.mkdir()
+    monkeypatch.setattr(cgroup, "_MOUNT", str(folder))
+    return folder
 
 
 @pytest.mark.parametrize(("own", "file"), LAYOUTS.values(), ids=LAYOUTS)
 def test_where_it_is(mount: Path, monkeypatch: pytest.MonkeyPatch, own: str, file: str) -> None:
     """Our group is found where it is mounted: the file that names us."""
-    read = procfs.read_all
-    monkeypatch.setattr(
-        "pyinit.cgroup.read_all", lambda path: own.encode() if path == "/proc/self/cgroup" else read(path)
-    )
+    (mount.parent / "own").write_text(own)
+    monkeypatch.setattr(cgroup, "_OWN", str(mount.parent / "own"))
     (mount / file).parent.mkdir(parents=True, exist_ok=True)
     (mount / file).write_text(f"0\n1\n{OWN}\n77\n0\n", encoding="ascii")
     assert ControlGroup().living() == [1, int(OWN), 77]
@@ -46,7 +46,7 @@ def test_where_it_is(mount: Path, monkeypatch: pytest.MonkeyPatch, own: str, fil
 
 def test_group_without_us(mount: Path) -> None:
     """A group that does not name us is another one's, or of another PID namespace: nobody."""
-    (mount / "cgroup.procs").write_text("1\n0\n", encoding="ascii")
+    (mount / "cgroup.procs").write_text(f"{os.getpid() + 1}\n0\n", encoding="ascii")
     (mount / "unified").mkdir()
     assert ControlGroup().living() == []
 

@@ -46,11 +46,11 @@ class Place:
         self.done: list[Action] = []
         self._calls: dict[type, Any] = {}
         settings = SimpleNamespace(until="service", grace_s=8.0)
-        launch = SimpleNamespace(settings=settings, proc=Proc(os.getpid()), pid1=False)
+        self.launch = SimpleNamespace(settings=settings, proc=Proc(os.getpid()), pid1=False, oom=None)
         effects = SimpleNamespace(add=self._calls.update)
         loop = SimpleNamespace(take=self.take, look_soon=lambda: None, look_for=lambda _: None)
         self.control = listener.Control(
-            launch,  # type: ignore[arg-type]  # stand-ins
+            self.launch,  # type: ignore[arg-type]  # stand-ins
             self.machine,
             effects,  # type: ignore[arg-type]
             self.kept.log,
@@ -137,6 +137,17 @@ def test_nothing_is_loaded_before_somebody_comes(place: Place) -> None:
     with Talk(os.getpid()) as talk:
         assert place.ask(talk, "health")["live"] is True
     assert place.control._server is not None
+
+
+def test_each_request_is_an_occasion_to_count_oom_kills(place: Place) -> None:
+    """What was killed deeper in the tree is known from then on, and explains no SIGKILL that comes much later."""
+    looks: list[str] = []
+    place.launch.oom = SimpleNamespace(note=lambda: looks.append("look"))
+    with Talk(os.getpid()) as talk:
+        place.ask(talk, "health")
+        assert len(looks) == 1
+        place.ask(talk, "status")
+        assert len(looks) == 2
 
 
 def test_one_connection_asks_many_things(place: Place) -> None:

@@ -7,12 +7,13 @@ import posix
 import signal
 import subprocess
 import sys
+from errno import EACCES, EMFILE, ENOENT, EPERM
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pyinit.control import children
-from pyinit.control.tree import Tree
+from pyinit.control.tree import HIDDEN, NO_PROC, Tree
 from pyinit.core.model import EXITED, End, Process
 from pyinit.core.roster import Roster
 from pyinit.procfs import Proc
@@ -50,6 +51,34 @@ def end(parent: int, pids: list[int]) -> None:
         os.sched_yield()
 
 
+def failing(monkeypatch: pytest.MonkeyPatch, errno: int, *paths: str) -> None:
+    """Have the kernel refuse to open these files, whether by their whole path or below /proc, and folders."""
+    opened, listed = posix.open, posix.listdir
+
+    def refuse(path: object) -> None:
+        if str(path).removeprefix("/proc/") in paths or "*" in paths:
+            raise OSError(errno, os.strerror(errno))
+
+    def open_file(path: str | bytes, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        refuse(path)
+        return opened(path, flags, mode, dir_fd=dir_fd)
+
+    def list_folder(path: str) -> list[str]:
+        refuse(path)
+        return listed(path)
+
+    monkeypatch.setattr(posix, "open", open_file)
+    monkeypatch.setattr(posix, "listdir", list_folder)
+
+
+def knows(*pids: int) -> Roster:
+    """Return a roster of children that were looked at before."""
+    roster = Roster()
+    for pid in pids:
+        roster.adopt(Process(pid, name="seen"))
+    return roster
+
+
 def tree(reaped: Callable[[], int] = lambda: 0) -> Tree:
     """Return the tree below the test runner."""
     return Tree(Proc(os.getpid()), Roster(), reaped)
@@ -65,10 +94,10 @@ def between(monkeypatch: pytest.MonkeyPatch, which: int, reading: int, what: Cal
     real = children.pieces
     readings = 0
 
-    def pieces(pid: int, threads: int, at: int | None) -> Iterator[list[int]]:
+    def pieces(pid: int, threads: int, at: int | None, unread: Callable[[OSError], object]) -> Iterator[list[int]]:
         nonlocal readings
         readings += pid == which
-        for number, piece in enumerate(real(pid, threads, at)):
+        for number, piece in enumerate(real(pid, threads, at, unread)):
             yield piece
             if pid == which and number == 0 and readings == reading:
                 what(piece)
@@ -101,7 +130,9 @@ def test_how_much_a_step_reads(parent: int, monkeypatch: pytest.MonkeyPatch) -> 
 def test_who_ends_between_two_pieces_hides_nobody(parent: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel counts from the start of the list: with every child that is reaped meanwhile it leaves out another."""
     between(monkeypatch, parent, 1, lambda piece: end(parent, piece[:GONE]))
-    pids = shown(tree().rows())
+    walk = tree()
+    pids = shown(walk.rows())
+    assert not walk.why, "who has gone is not left out"
     living = procs.children(parent)
     assert len(living) == MANY - GONE
     assert sorted(pids) == sorted([parent, *living])
@@ -138,17 +169,19 @@ def test_who_is_reaped_while_it_is_looked_at(monkeypatch: pytest.MonkeyPatch) ->
     real = Proc.read
     gone: list[int] = []
 
-    def read(self: Proc, pid: int, at: int | None = None) -> tuple[bytes, int] | None:
+    def read(self: Proc, pid: int, at: int | None = None) -> tuple[bytes, int]:
         found = real(self, pid, at)
-        if pid == child and found is not None:
+        if pid == child:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
             gone.append(child)
         return found
 
     monkeypatch.setattr(Proc, "read", read)
-    assert child not in shown(tree(lambda: len(gone)).rows())
+    walk = tree(lambda: len(gone))
+    assert child not in shown(walk.rows())
     assert gone == [child]
+    assert (walk.unread, walk.why) == (0, []), "who has gone is not left out"
 
 
 def test_nothing_stays_open(parent: int) -> None:
@@ -181,11 +214,96 @@ def test_without_proc() -> None:
     processes = [Process(pid) for pid in (11, 12, 13)]
     for process in processes:
         roster.adopt(process)
-    rows = Tree(proc, roster, lambda: 0).rows()
+    walk = Tree(proc, roster, lambda: 0)
+    rows = walk.rows()
     first = next(rows)
     assert first is not None
     roster.end(processes[1], End(EXITED, 0))
     assert [first["pid"], *shown(rows)] == [11, 13]
+    assert walk.why == [NO_PROC]
+
+
+TOO_MANY = "Too many open files (EMFILE)"
+
+
+@pytest.mark.parametrize(
+    ("errno", "why"),
+    [(EMFILE, TOO_MANY), (EACCES, "Permission denied (EACCES)"), (ENOENT, HIDDEN), (EPERM, HIDDEN)],
+)
+def test_a_process_that_cannot_be_read(parent: int, monkeypatch: pytest.MonkeyPatch, errno: int, why: str) -> None:
+    """Whoever is listed again and again, is there, and cannot be read is left out, and that is told."""
+    one, *others = procs.children(parent)
+    failing(monkeypatch, errno, f"{one}/stat")
+    walk = tree()
+    assert sorted(shown(walk.rows())) == sorted([parent, *others])
+    assert (walk.unread, walk.why) == (1, [why])
+
+
+def test_one_that_could_not_be_read_once(parent: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read when the list is read again, and nobody is missing."""
+    one = procs.children(parent)[0]
+    real = Proc.read
+    failed: list[int] = []
+
+    def read(self: Proc, pid: int, at: int | None = None) -> tuple[bytes, int]:
+        if pid == one and not failed:
+            failed.append(pid)
+            raise OSError(EMFILE, "")
+        return real(self, pid, at)
+
+    monkeypatch.setattr(Proc, "read", read)
+    walk = tree()
+    assert sorted(shown(walk.rows())) == sorted([parent, *procs.children(parent)])
+    assert failed
+    assert (walk.unread, walk.why) == (0, [])
+
+
+def test_a_list_that_cannot_be_read(parent: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows who is on it; that it is so is told."""
+    failing(monkeypatch, EMFILE, f"{parent}/task/{parent}/children")
+    walk = tree()
+    assert shown(walk.rows()) == [parent]
+    assert (walk.unread, walk.why) == (0, [TOO_MANY])
+
+
+@pytest.mark.parametrize("lists", [True, False], ids=["lists", "no lists"])
+def test_no_descriptor_is_left(parent: int, monkeypatch: pytest.MonkeyPatch, *, lists: bool) -> None:
+    """Our own children are known all the same, those that live; of nobody else is known whether there is anybody."""
+    ended = os.posix_spawn("/bin/true", ["true"], os.environ)
+    os.waitid(os.P_PID, ended, os.WEXITED | os.WNOWAIT)
+    proc, roster = Proc(os.getpid()), knows(parent, ended)
+    proc.lists_children = lists
+    failing(monkeypatch, EMFILE, "*")
+    walk = Tree(proc, roster, lambda: 0)
+    (row,) = [row for row in walk.rows() if row is not None]
+    os.waitpid(ended, 0)
+    assert (row["pid"], row["name"], row["role"]) == (parent, "seen", "adopted")
+    assert "age_s" not in row
+    assert (walk.unread, walk.why) == (1, [TOO_MANY])
+
+
+@pytest.mark.parametrize("lists", [True, False], ids=["lists", "no lists"])
+def test_children_that_proc_hides(parent: int, monkeypatch: pytest.MonkeyPatch, *, lists: bool) -> None:
+    """A child whom /proc does not show is told with what was known of it, and that those below it are missing."""
+    listed = posix.listdir
+    proc, roster = Proc(os.getpid()), knows(parent)
+    proc.lists_children = lists
+    failing(monkeypatch, ENOENT, f"{parent}/stat")
+    monkeypatch.setattr(posix, "listdir", lambda path: [name for name in listed(path) if name != str(parent)])
+    walk = Tree(proc, roster, lambda: 0)
+    assert shown(walk.rows()) == [parent]
+    assert (walk.unread, walk.why) == (1, [HIDDEN])
+
+
+def test_strangers_that_proc_hides(parent: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where everybody has to be looked at, one that cannot be may be below us."""
+    one = procs.children(parent)[0]
+    proc = Proc(os.getpid())
+    proc.lists_children = False
+    failing(monkeypatch, EPERM, f"{one}/stat")
+    walk = Tree(proc, Roster(), lambda: 0)
+    assert one not in shown(walk.rows())
+    assert (walk.unread, walk.why) == (0, [HIDDEN])
 
 
 def orphans() -> list[int]:

@@ -223,6 +223,24 @@ def test_what_is_not_known() -> None:
 
 
 @pytest.mark.parametrize(
+    ("unread", "shown"),
+    [
+        (0, "processes may be missing: "),
+        (1, "1 process could not be read: "),
+        (20, "20 processes could not be read: "),
+    ],
+)
+def test_what_is_missing(unread: int, shown: str) -> None:
+    """A picture that is not complete says so, above the tree, to people and to machines."""
+    left_out = {"unread": unread, "reason": "no\x1b[2J file"}
+    lines = screen.text(status(*TREE, incomplete=left_out), colours=False, width=0).splitlines()
+    assert lines[5] == f"incomplete  {shown}no\\x1b[2J file"
+    assert "No process is left" not in screen.text(status(incomplete=left_out), colours=False, width=0)
+    assert "\npyinit_processes_incomplete 1\n" in metrics.text(status(incomplete=left_out))
+    assert "\npyinit_processes_incomplete 0\n" in metrics.text(status(*TREE))
+
+
+@pytest.mark.parametrize(
     ("seconds", "shown"),
     [(0, "0 s"), (0.25, "0.25 s"), (9.999, "10 s"), (59.9, "59 s"), (60, "1 min"), (3599, "59 min"), (3600, "1 h"),
      (7500, "2 h 5 min"), (86400, "1 d"), (356400, "4 d 3 h")],

@@ -509,6 +509,29 @@ def test_terminal(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
 
 
 @pytest.mark.invariant(6)
+def test_terminal_that_hangs_up() -> None:
+    """It takes no more and is always ready: nothing waits for it, not even the rest of a line; all is counted."""
+    reader, terminal = os.openpty()
+    out = Writer(terminal)
+    out.notice = told
+    line = b"%04000d\n" % 0
+    while out.pending_fd() is None:
+        out.put(line)
+    assert out._sent, "a line is out in part"
+    os.close(reader)
+    waiting = len(out._queue)
+    for _ in range(2):
+        assert out.pending_fd() is None
+    out.put(line)
+    assert out.pending_fd() is None
+    assert out.dropped == waiting + 1
+    began = time.monotonic()
+    out.close(60)
+    assert time.monotonic() - began < writer.STALL_S
+    os.close(terminal)
+
+
+@pytest.mark.invariant(6)
 def test_terminal_of_somebody_else(monkeypatch: pytest.MonkeyPatch) -> None:
     """A terminal that is not ours in any way is not written to: there is no way to do so that never waits."""
     monkeypatch.setattr(writer, "_open_again", refuse(errno.EACCES))

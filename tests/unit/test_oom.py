@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pyinit import oom
+from pyinit import cgroup, oom
 from support.descriptors import descriptors
 
 if TYPE_CHECKING:
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 V1 = {
     "/proc/self/cgroup": "9:name=systemd:/a\n4:memory:/docker/x\n0::/\n",
     "/sys/fs/cgroup/memory/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
+}
+V1_TOGETHER = {
+    "/proc/self/cgroup": "4:cpu,memory:/\n0::/\n",
+    "/sys/fs/cgroup/cpu,memory/memory.oom_control": "oom_kill 2\n",
 }
 V2 = {
     "/proc/self/cgroup": "0::/\n",
@@ -48,12 +52,12 @@ class Files:
 @pytest.fixture
 def files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Mapping[str, str]], Files]:
     """Return what makes a set of files the ones that are read."""
-    monkeypatch.setattr(oom, "_MOUNT", str(tmp_path) + ROOT)
-    monkeypatch.setattr(oom, "_OWN", f"{tmp_path}/proc/self/cgroup")
+    monkeypatch.setattr(cgroup, "_MOUNT", str(tmp_path) + ROOT)
+    monkeypatch.setattr(cgroup, "_OWN", f"{tmp_path}/proc/self/cgroup")
     return lambda given: Files(tmp_path, given)
 
 
-@pytest.mark.parametrize("given", [V1, V2, V2_BELOW], ids=["v1", "v2", "v2 below the root"])
+@pytest.mark.parametrize("given", [V1, V1_TOGETHER, V2, V2_BELOW], ids=["v1", "v1 together", "v2", "v2 below"])
 def test_each_kill_is_told_once(files: Callable[[Mapping[str, str]], Files], given: Mapping[str, str]) -> None:
     """Kills before the start are none of ours; each one after it is told once, and to ask for them tells of none."""
     there = files(given)
@@ -107,6 +111,56 @@ def test_kills_of_the_run_before_are_forgotten(files: Callable[[Mapping[str, str
     assert not kills.happened()
     there.count("oom_kill 3\n")
     assert kills.happened()
+
+
+class Clock:
+    """A clock that stands still."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        """Say what time it is."""
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Have it look at such a clock."""
+    clock = Clock()
+    monkeypatch.setattr(oom, "monotonic", clock)
+    return clock
+
+
+def test_a_kill_of_somebody_elses_process(files: Callable[[Mapping[str, str]], Files], clock: Clock) -> None:
+    """What the count has told long ago, and explained no end then, explains none that comes later."""
+    there = files(V2)
+    kills = oom.OomKills()
+    there.count("oom_kill 3\n")
+    kills.note()
+    clock.now += oom.DEATH_S
+    assert not kills.any_untold()
+    assert not kills.happened()
+    there.count("oom_kill 4\n")
+    assert kills.happened()
+    assert not kills.happened()
+
+
+def test_kills_are_forgotten_one_after_the_other(files: Callable[[Mapping[str, str]], Files], clock: Clock) -> None:
+    """Each has its own time, from when it was known first; those that are told are not forgotten once more."""
+    there = files(V2)
+    kills = oom.OomKills()
+    there.count("oom_kill 4\n")
+    kills.note()
+    clock.now += oom.DEATH_S / 2
+    there.count("oom_kill 7\n")
+    assert kills.happened()
+    clock.now += oom.DEATH_S / 2
+    assert [kills.happened() for _ in range(4)] == [True, True, True, False]
+    clock.now += oom.DEATH_S
+    there.count("oom_kill 8\n")
+    assert kills.happened()
+    assert not kills.any_untold()
 
 
 @pytest.mark.parametrize("text", ["", "oom_kill\n", "oom_kill many\n", "garbage"])

@@ -53,7 +53,7 @@ class Stage:
             "changes": {},
             "inherited": Inherited(mask=0, ignored=0, closed=0, lc_ctype=None),
             "home": -1,
-            "child": None,
+            "plan": SimpleNamespace(child=None),
         }
         log: Any = SimpleNamespace(report=lambda event, facts: self.told.append((event, facts)))
         hands: Any = SimpleNamespace(**given | launch)

@@ -28,11 +28,13 @@ _VERSION_3 = 0x20080522  # _LINUX_CAPABILITY_VERSION_3, capget(2)
 _HALF = 32
 _MASK = 2**_HALF - 1
 
-# ioprio_set(2) has no function in the C library; its number by machine (uname(2)). All newer ones share arm64's. To a
-# program of 32 bits a kernel of 64 is still one of 64.
+# ioprio_set(2) has no function in the C library; its number by machine (uname(2)). All newer ones share arm64's. The
+# machine is the kernel's, or a smaller one that somebody wished for (personality(2)): how wide the program is decides.
 _IOPRIO_SET = {"x86_64": 251, "i686": 289, "s390x": 282, "ppc64le": 273, "ppc64": 273, "arm": 314}
 _IOPRIO_SET_GENERIC = 30
-_WITH_32_BITS = {"x86_64": "i686", "i386": "i686", "i586": "i686", "aarch64": "arm"}
+_WITH_32_BITS = {"x86_64": "i686", "i386": "i686", "i486": "i686", "i586": "i686", "aarch64": "arm"}
+_WITH_64_BITS = {"i386": "x86_64", "i486": "x86_64", "i586": "x86_64", "i686": "x86_64", "ppcle": "ppc64le"}
+_SAME_FOR_BOTH = {"ppc": "ppc64", "s390": "s390x"}
 _IOPRIO_WHO_PROCESS = 1
 _CLASS_SHIFT = 13
 
@@ -146,6 +148,8 @@ def set_ioprio(of: int, level: int) -> None:
 
 def number_of_ioprio_set(machine: str, *, wide: bool) -> int:
     """Return the system call's number on this machine, for a program of 64 bits (`wide`) or of 32."""
-    if not wide:
-        machine = "arm" if machine.startswith("arm") else _WITH_32_BITS.get(machine, machine)
+    machine = _SAME_FOR_BOTH.get(machine, machine)
+    if machine.startswith("arm"):
+        machine = "aarch64" if wide else "arm"
+    machine = (_WITH_64_BITS if wide else _WITH_32_BITS).get(machine, machine)
     return _IOPRIO_SET.get(machine, _IOPRIO_SET_GENERIC)

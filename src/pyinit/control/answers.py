@@ -72,6 +72,8 @@ class Answers:
 
     def answer(self, request: Request, pid: int, uid: int) -> bytes | Pieces:
         """Answer a request of this process: the whole line, or what makes it piece by piece."""
+        if self._launch.oom is not None:
+            self._launch.oom.note()
         kind = request.kind
         if kind == protocol.HEALTH:
             return line(self._health())
@@ -164,7 +166,7 @@ class Answers:
             else:
                 yield (comma + _encode(row)).encode("ascii")
                 comma = ","
-        yield b"]}\n"
+        yield b"]" + _left_out(tree) + b"}\n"
 
     # -- what comes ---------------------------------------------------------------------------------------------
 
@@ -230,6 +232,13 @@ class Answers:
 
 def _named(process: Process | None) -> Answer | None:
     return None if process is None else {"pid": process.pid, "name": process.name, "start_ticks": process.start_ticks}
+
+
+def _left_out(tree: Tree) -> bytes:
+    """Return the text of the member that says of a walk that somebody may be missing; empty: nobody is."""
+    if not tree.why:
+        return b""
+    return b',"incomplete":' + _encode({"unread": tree.unread, "reason": "; ".join(tree.why)}).encode("ascii")
 
 
 def _moment(at: float, now: float) -> str:

@@ -3,47 +3,57 @@
 from __future__ import annotations
 
 import posix
+from errno import ENOENT, ESRCH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 # So many bytes one read(2) asks for, about 700 children; the kernel gives no more at a time. To find them it goes
 # through all that it has told before: behind ten thousand that takes 0.3 ms by itself, as long as to tell of so many.
 # In smaller pieces one would wait a little less for it, but twice as often.
 PIECE = 4096
+# Of a process that has gone.
+GONE = (ENOENT, ESRCH)
 
 
-def pieces(pid: int, threads: int = 0, at: int | None = None) -> Iterator[list[int]]:
+def pieces(
+    pid: int, threads: int = 0, at: int | None = None, unread: Callable[[OSError], object] | None = None
+) -> Iterator[list[int]]:
     """Yield the children of all threads of a process, a piece of one thread's list at a time, an empty one too.
 
     Between two pieces of a list (proc_pid_children, proc(5)) the kernel only remembers how many it has told. Each child
     that was told and is reaped before the next piece makes it leave out another one, who lives: where somebody who was
     listed is gone, the list has to be read again. One thread has the PID of the process. `at`: /proc as a descriptor.
+    `unread` hears why a list could not be read of a process that may be there; to go meanwhile is nothing to be told.
     """
     proc = "/proc/" if at is None else ""
-    for thread in [pid] if threads == 1 else _threads(pid):
+    try:
+        listed = [pid] if threads == 1 else posix.listdir(f"/proc/{pid}/task")
+    except OSError as error:
+        listed = []
+        _tell(error, unread)
+    for thread in listed:
         told = False
         try:
             fd = posix.open(f"{proc}{pid}/task/{thread}/children", posix.O_RDONLY | posix.O_CLOEXEC, dir_fd=at)
-        except OSError:
-            continue  # it has gone
+        except OSError as error:
+            _tell(error, unread)
+            continue
         try:
             rest = b""
             while piece := posix.read(fd, PIECE):
                 whole, _, rest = (rest + piece).rpartition(b" ")
                 told = True
                 yield [int(child) for child in whole.split()]
-        except OSError:
-            pass  # the process has gone while we read: what was read is what there is
+        except OSError as error:
+            _tell(error, unread)  # the process has gone while we read: what was read is what there is
         finally:
             posix.close(fd)
         if not told:
             yield []  # of some thousand threads most have none
 
 
-def _threads(pid: int) -> list[str]:
-    try:
-        return posix.listdir(f"/proc/{pid}/task")
-    except OSError:
-        return []
+def _tell(error: OSError, unread: Callable[[OSError], object] | None) -> None:
+    if unread is not None and error.errno not in GONE:
+        unread(error)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import posix
 import time
+from errno import EPERM, errorcode
 
+from pyinit import kernel
 from pyinit.control import children
 from pyinit.core.model import ADOPTED, COMMAND, FOREIGN
 
@@ -21,6 +23,12 @@ if TYPE_CHECKING:
 DESCENDANT = "descendant"
 # Who loses its parent while we look comes to us: so often is looked again.
 LOOKS = 8
+# So many of our children are passed over in one step.
+SKIPPED = 500
+
+# Why somebody is missing.
+NO_PROC = "/proc is not there, or of another PID namespace: whoever is no child of pyinit cannot be seen"
+HIDDEN = "/proc hides other users' processes (hidepid=)"
 
 
 class _Parent:
@@ -31,9 +39,10 @@ class _Parent:
         waiting: those of its children that are still to be looked at, the last one first.
         again: its list is to be read, for the first time or because it may have been incomplete.
         looks: so often it may be.
+        unread: children that could not be read. Who has gone is not on the list any more when it is read again.
     """
 
-    __slots__ = ("again", "looks", "mains", "pid", "threads", "waiting")
+    __slots__ = ("again", "looks", "mains", "pid", "threads", "unread", "waiting")
 
     def __init__(self, pid: int, threads: int, *, mains: bool) -> None:
         self.pid = pid
@@ -42,6 +51,7 @@ class _Parent:
         self.waiting: list[int] = []
         self.again = True
         self.looks = LOOKS
+        self.unread: set[int] = set()
 
 
 class Tree:
@@ -49,6 +59,10 @@ class Tree:
 
     Exact for those that neither fork nor lose their parent meanwhile; who comes to us during the walk is found at its
     end. Without /proc only our children are known, and little of them. `reaped` says how many pyinit has reaped.
+
+    Attributes:
+        unread: so many processes were there and could not be read; nobody knows who is below them.
+        why: why anybody may be missing, each reason once; empty: nobody is.
     """
 
     def __init__(self, proc: Proc, roster: Roster, reaped: Callable[[], int]) -> None:
@@ -57,6 +71,8 @@ class Tree:
         self._reaped = reaped
         self._pid = posix.getpid()
         self._now = time.monotonic()
+        self.unread = 0
+        self.why: list[str] = []
 
     def rows(self) -> Iterator[Row | None]:
         """Yield the processes, parents before their children, and None behind each step of the work that brought none.
@@ -65,6 +81,7 @@ class Tree:
         the next process. Each piece of a long list is a step, too.
         """
         if not self._proc.usable:
+            self.why.append(NO_PROC)
             for process in self._roster.alive:
                 ended = self._roster.get(process.pid) is not process
                 yield None if ended else self._row(process, None, self._roster.role(process), ())
@@ -95,10 +112,10 @@ class Tree:
                 pid = parent.waiting.pop()
                 if pid in seen:
                     continue
-                reaped, read = self._reaped() if ours else 0, self._proc.read(pid, at)
+                reaped, read = self._reaped() if ours else 0, self._read(pid, at)
                 yield None
                 if ours and self._reaped() != reaped:  # its number may be somebody else's by now
-                    read = self._proc.read(pid, at)
+                    read = self._read(pid, at)
                 yield self._next_child(line, seen, pid, read)
             elif not parent.again or not parent.looks:
                 line.pop()
@@ -106,21 +123,75 @@ class Tree:
             else:
                 parent.looks -= 1
                 reaped = self._reaped()
-                for piece in children.pieces(parent.pid, parent.threads, at):
+                for piece in children.pieces(parent.pid, parent.threads, at, self._note):
                     yield None
                     parent.waiting += [pid for pid in piece if pid not in seen]
                     yield None
                 parent.waiting.reverse()
                 # Our own list is the one that orphans come to while we look elsewhere, and we reap whom it has.
                 parent.again = ours and (bool(parent.waiting) or self._reaped() != reaped)
+        if self.why:
+            yield from self._rest(seen)
 
-    def _next_child(self, line: list[_Parent], seen: set[int], pid: int, read: tuple[bytes, int] | None) -> Row | None:
+    def _read(self, pid: int, at: int | None = None) -> tuple[bytes, int] | OSError:
+        try:
+            return self._proc.read(pid, at)
+        except OSError as error:
+            return error
+
+    def _note(self, error: OSError) -> None:
+        """Note why somebody who is there is missing."""
+        errno = error.errno or 0
+        hidden = errno in (EPERM, *children.GONE)
+        why = HIDDEN if hidden else f"{error.strerror} ({errorcode.get(errno, errno)})"
+        if why not in self.why:
+            self.why.append(why)
+
+    def _rest(self, seen: set[int]) -> Iterator[Row | None]:
+        """Tell of those children of ours that we know and could not read."""
+        for number, process in enumerate(self._roster.alive):
+            if process.pid in seen:
+                if not number % SKIPPED:
+                    yield None
+                continue
+            read = self._read(process.pid)
+            yield self._known(process, read) if isinstance(read, OSError) else None
+
+    def _known(self, process: Process, error: OSError) -> Row | None:
+        """Return the row of a child of ours that cannot be read, if it lives: what we have known of it."""
+        if not kernel.is_alive(process.pid) or self._roster.get(process.pid) is not process:
+            return None
+        self._note(error)
+        self.unread += 1
+        return self._row(process, None, self._roster.role(process), self._roster.escaped(process))
+
+    def _unread_child(self, parent: _Parent, seen: set[int], pid: int, error: OSError) -> Row | None:
+        """Look again for a child that was listed and could not be read; who is there then is left out, and told so."""
+        if pid not in parent.unread and parent.looks:
+            parent.unread.add(pid)
+            parent.again = True
+            return None
+        if not kernel.exists(pid):
+            return None
+        seen.add(pid)
+        known = self._roster.get(pid)
+        if known is not None:
+            return self._known(known, error)
+        self._note(error)
+        self.unread += 1
+        return None
+
+    def _next_child(
+        self, line: list[_Parent], seen: set[int], pid: int, read: tuple[bytes, int] | OSError
+    ) -> Row | None:
         """Return the row of a child of the last in the line, if it is there, and go on with what is below it."""
         parent = line[-1]
-        found = self._proc.measured(pid, *read) if read is not None else None
-        if found is None or found[0].ppid not in (parent.pid, self._pid):
+        if isinstance(read, OSError):
+            return self._unread_child(parent, seen, pid, read)
+        found = self._proc.measured(pid, *read)
+        if found[0].ppid not in (parent.pid, self._pid):
             parent.again = True
-        if found is None or not (found[0].ppid == self._pid or found[0].ppid in seen):
+        if not (found[0].ppid == self._pid or found[0].ppid in seen):
             return None  # it has gone, and perhaps its number is a stranger's now
         seen.add(pid)
         process, used = found
@@ -131,18 +202,27 @@ class Tree:
     def _scan(self) -> Iterator[Row | None]:
         """Do the same where the kernel has no lists of children: look at everybody, and keep who is below us."""
         below: dict[int, list[tuple[Process, Used]]] = {}
-        with posix.scandir("/proc") as entries:
-            for entry in entries:
-                found = self._proc.measure(int(entry.name)) if entry.name.isdigit() else None
-                if found is not None:
-                    below.setdefault(found[0].ppid, []).append(found)
-                yield None
+        try:
+            entries = posix.listdir("/proc")
+        except OSError as error:
+            entries = []
+            self._note(error)
+        for name in entries:
+            read = self._read(int(name)) if name.isdigit() else None
+            if isinstance(read, tuple):
+                found = self._proc.measured(int(name), *read)
+                below.setdefault(found[0].ppid, []).append(found)
+            elif read is not None and read.errno not in children.GONE:
+                self._note(read)
+            yield None
         waiting = [(process, used, True) for process, used in reversed(below.pop(self._pid, []))]
+        ours = {process.pid for process, _, _ in waiting}
         while waiting:
             process, used, mains = waiting.pop()
             row, mains = self._describe(process, used, mains=mains)
             waiting += [(*child, mains) for child in reversed(below.pop(process.pid, []))]
             yield row
+        yield from self._rest(ours)
 
     def _describe(self, process: Process, used: Used, *, mains: bool) -> tuple[Row, bool]:
         """Return the row of a process, and whether what is below it came from main."""

@@ -37,8 +37,8 @@ def text(told: dict[str, Any]) -> str:
         lines.append(f"# HELP {name} {about}")
         lines.extend(f"{name}{_labels(labels)} {value:.10g}" for labels, value in samples)
 
-    about = {"version": own["version"], "mode": own["mode"], "until": own["until"]}
-    gauge("pyinit_run", "The run that pyinit holds; always 1.", [(about, 1)])
+    labels = {"version": own["version"], "mode": own["mode"], "until": own["until"]}
+    gauge("pyinit_run", "The run that pyinit holds; always 1.", [(labels, 1)])
     phases: Samples = [({"phase": phase}, phase == told["phase"]) for phase in _PHASES]
     gauge("pyinit_phase", "1 for the phase that the run is in.", phases)
     gauge("pyinit_live", "1 until SIGKILL is due.", [({}, told["live"])])
@@ -49,6 +49,8 @@ def text(told: dict[str, Any]) -> str:
         gauge(name, "Memory of pyinit itself (RSS).", [({}, memory)], "bytes")
     roles: Samples = [({"role": role}, sum(row["role"] == role for row in processes)) for role in _ROLES]
     gauge("pyinit_processes", "Processes below pyinit, by what they are to the run.", roles)
+    about = "1 where processes are missing here, because pyinit could not read them."
+    gauge("pyinit_processes_incomplete", about, [({}, "incomplete" in told)])
     zombies = sum(row["state"] == "Z" for row in processes)
     gauge("pyinit_zombies", "Processes below pyinit that have ended and wait for their parent.", [({}, zombies)])
     memory = sum(row.get("memory_bytes", 0) for row in processes)

@@ -85,7 +85,16 @@ def _head(told: dict[str, Any], paint: _Paint) -> list[str]:
         f"{counts['adopted']} adopted, {counts['reaped']} reaped, {counts['forwarded']} signals forwarded, "
         f"{told['restarts']} restarts, {counts['dropped_records']} log records dropped",
     )
+    if "incomplete" in told:
+        row("incomplete", paint(_incomplete(told["incomplete"]), _RED))
     return lines
+
+
+def _incomplete(left_out: dict[str, Any]) -> str:
+    count, reason = left_out["unread"], printable(left_out["reason"])
+    if not count:
+        return f"processes may be missing: {reason}"
+    return f"{count} {'process' if count == 1 else 'processes'} could not be read: {reason}"
 
 
 def _service(told: dict[str, Any]) -> str:
@@ -106,7 +115,7 @@ def _name(process: Row) -> str:
 def _tree(told: dict[str, Any], paint: _Paint) -> list[str]:
     rows = told["processes"]
     if not rows:
-        return ["No process is left."]
+        return ["No process could be read." if "incomplete" in told else "No process is left."]
     users = _Users()
     cells = [
         (

@@ -294,7 +294,9 @@ class Writer:
                 if error.errno == EMSGSIZE:
                     self._lose_first()
                     continue
-                self._lose(keep_first=error.errno in _NO_ROOM)
+                # What can be watched is no file that has room again later: a terminal that has hung up (EIO) stays so,
+                # is always ready, and a line that is out in part would be tried again and again.
+                self._lose(keep_first=error.errno in _NO_ROOM and self._poll_fd < 0)
                 return False
             if not size:
                 break

@@ -8,7 +8,7 @@ from __future__ import annotations
 import posix
 import sys
 
-from pyinit import kernel, oom, signames, spawn
+from pyinit import cgroup, kernel, oom, signames, spawn
 from pyinit.options import DEFAULT
 from pyinit.procfs import Proc
 from pyinit.reports import lookup
@@ -27,7 +27,6 @@ _STDERR = 2
 _CAP_KILL = 5
 _CAP_SETUID = 7
 _CHUNK = 1 << 16
-_CGROUPS = "/sys/fs/cgroup"
 
 
 def gathered(
@@ -51,7 +50,7 @@ def gathered(
     termination = settings.termination_log
     if termination is None and pid == 1 and posix.access(TERMINATION_LOG, posix.F_OK):
         termination = TERMINATION_LOG
-    cgroup, cgroup_kill = _control_group()
+    cgroup_version, cgroup_kill = _control_group()
     libc = posix.confstr("CS_GNU_LIBC_VERSION") if "CS_GNU_LIBC_VERSION" in posix.confstr_names else None
     path = spawn.search_path(changes, clear=settings.clear_env)
     found = lookup.command(list(map(_bytes, settings.command)), path) if settings.command else None
@@ -84,7 +83,7 @@ def gathered(
         main_uid=main_uid,
         can_become=None if effective is None else bool(effective >> _CAP_SETUID & 1),
         can_kill=None if effective is None else bool(effective >> _CAP_KILL & 1),
-        cgroup=cgroup,
+        cgroup=cgroup_version,
         counts_oom=oom.OomKills().counts,
         cgroup_kill=cgroup_kill,
         libc=libc or "",
@@ -206,11 +205,7 @@ def _kind(fd: int) -> tuple[str, bool]:
 def _control_group() -> tuple[int, bool]:
     """Return the version of the control groups, 0 where none is to be seen, and whether cgroup.kill can be written."""
     version, kill = 0, False
-    for line in _read("/proc/self/cgroup").splitlines():
-        _, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
+    for controllers, folder in cgroup.folders():
         version = max(version, 1 if controllers else 2)
-        if not controllers:
-            for folder in (_CGROUPS + path.rstrip("/"), _CGROUPS):
-                kill = kill or posix.access(f"{folder}/cgroup.kill", posix.W_OK, effective_ids=True)
+        kill = kill or (not controllers and posix.access(f"{folder}/cgroup.kill", posix.W_OK, effective_ids=True))
     return version, kill
