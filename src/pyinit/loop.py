@@ -91,17 +91,16 @@ class Loop:
 
     def _step(self) -> None:
         stopping = self._stopping
-        signalled = False
-        # How soon a stop is over depends on each end.
-        if self._storm.pauses() and not stopping and (due := self._timeout()):
-            signalled = self._gather(due)
-            if not signalled and self._passes_by():
-                return
+        if self._storm.pauses() and self._gathers():
+            return
         self._passed_by = 0
-        self._sources.wait(0 if signalled else self._timeout())
+        self._sources.wait(self._timeout())
         self._take_signals(kernel.read_signals(self._signals_fd))
-        if self._sources.serve() and kernel.signals_wait():
-            self._take_signals(kernel.read_signals(self._signals_fd))  # who was served has broken off for one
+        if self._sources.serve():
+            came = kernel.read_signals(self._signals_fd)  # who was served may have broken off for one
+            self._take_signals(came)
+            if any(signo != _SIGCHLD for signo, _, _ in came):
+                kernel.yield_turn()  # a long answer keeps the processor for as long as the kernel lets us
         if not stopping and self._stopping:
             self.look_soon()  # a stop has begun: look who is there, however dear the last look was
             self._looks.anew()
@@ -119,22 +118,20 @@ class Loop:
             self._looks.go_on()
         self._watch_log()
 
-    def _gather(self, due: float) -> bool:
-        """In a storm: let ends come together, and take a signal that puts an end to that; say whether one did.
+    def _gathers(self) -> bool:
+        """In a storm: let ends come together, and take them if that is all there is; False: the loop is to go round.
 
-        It is in no queue any more: it is taken before anything else can fail. `due`: see `_timeout`.
+        To go round costs as much as several reaps, and is needed now and then alone then: for who waits at a
+        descriptor, and to settle what has been seen. A signal that puts an end to the pause is taken before anything
+        else can fail: it is in no queue any more. How soon a stop is over depends on each end: there is no pause.
         """
+        due = self._timeout()
+        if not due or self._stopping:
+            return False
         signals = kernel.gather(GATHER_S if due < 0 else min(due, GATHER_S))
         self._take_signals(signals)
-        return bool(signals)
-
-    def _passes_by(self) -> bool:
-        """Take only those who stand apart, if that is all there is; False: the loop is to go round now.
-
-        To go round costs as much as several reaps, and in a storm it is needed now and then alone: for who waits at a
-        descriptor, and to settle what has been seen.
-        """
-        if self._passed_by == PASSING:
+        if signals or self._passed_by == PASSING:
+            self.look_soon()
             return False
         self._passed_by += 1
         if not self._reaper.passes_by():

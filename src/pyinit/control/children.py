@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 PIECE = 4096
 # Of a process that has gone.
 GONE = (ENOENT, ESRCH)
+# Where a piece has room for another number, blank included, there was none: to ask for the next piece would take the
+# kernel through all of the list once more.
+FULL = PIECE - 12
 
 
 def pieces(
@@ -46,6 +49,8 @@ def pieces(
                 whole, _, rest = (rest + piece).rpartition(b" ")
                 told = True
                 yield [int(child) for child in whole.split()]
+                if len(piece) < FULL:
+                    break
         except OSError as error:
             _tell(error, unread)  # the process has gone while we read: what was read is what there is
         finally:
