@@ -46,7 +46,7 @@ def test_where_it_is(mount: Path, monkeypatch: pytest.MonkeyPatch, own: str, fil
 
 def test_group_without_us(mount: Path) -> None:
     """A group that does not name us is another one's, or of another PID namespace: nobody."""
-    (mount / "cgroup.procs").write_text("1\n0\n", encoding="ascii")
+    (mount / "cgroup.procs").write_text(f"{os.getpid() + 1}\n0\n", encoding="ascii")
     (mount / "unified").mkdir()
     assert ControlGroup().living() == []
 
