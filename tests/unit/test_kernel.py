@@ -63,7 +63,7 @@ def test_who_lives(start: Callable[..., int]) -> None:
     assert kernel.lives(pid) is True
     died(pid)
     assert kernel.lives(pid) is False
-    assert kernel.lives(os.getppid()) is None
+    assert kernel.lives(os.getpid()) is None
 
 
 @pytest.mark.parametrize(("signo", "killed"), [(signal.SIGKILL, True), (signal.SIGTERM, False)])
