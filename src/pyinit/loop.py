@@ -100,8 +100,8 @@ class Loop:
         self._passed_by = 0
         self._sources.wait(0 if signalled else self._timeout())
         self._take_signals(kernel.read_signals(self._signals_fd))
-        if self._sources.serve() and kernel.signals_wait():
-            self._take_signals(kernel.read_signals(self._signals_fd))  # who was served has broken off for one
+        if self._sources.serve():
+            self._take_signals(kernel.read_signals(self._signals_fd))  # who was served may have broken off for one
         if not stopping and self._stopping:
             self.look_soon()  # a stop has begun: look who is there, however dear the last look was
             self._looks.anew()

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pyinit.control import answers, protocol
 from pyinit.control.protocol import Request, RequestError
 from support.control import parse as checked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def parsed(**members: object) -> dict[str, object]:
@@ -95,6 +101,50 @@ def test_what_is_no_request(line: str, told: str) -> None:
     assert caught.value.message.startswith(told)
     assert len(caught.value.message) < 200
     assert caught.value.code == (protocol.BAD_VERSION if "version" in told else protocol.BAD_REQUEST)
+
+
+SERVES = """
+import sys
+sys.path[:] = {path!r}
+from pyinit.control import protocol, server
+assert protocol.parse(b'{{"v":1,"request":"status","tree":true}}').tree
+print(*sys.modules)
+"""
+# Each of these takes a millisecond or more, in which a signal waits.
+LIGHT = {"collections", "enum", "functools", "json", "operator", "os", "re", "socket", "types", "typing"}
+
+
+def test_the_first_client_loads_little() -> None:
+    """What serves it and reads its request are modules of pyinit, and json is not among what these load."""
+    words = [sys.executable, "-ISc", SERVES.format(path=sys.path)]
+    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
+    assert "pyinit.control.answers" in done.stdout.split()
+    assert not LIGHT & set(done.stdout.split())
+
+
+def test_without_the_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests are read all the same."""
+    monkeypatch.setattr("_json.make_scanner", None)
+    assert protocol.make_decoder()('{"a":[1]}') == {"a": [1]}
+
+
+def decoded(loads: Callable[[str], Any], text: str) -> str:
+    """Return what a decoder makes of a text."""
+    try:
+        return repr(loads(text))
+    except ValueError as error:
+        return f"{type(error).__name__}: {error}"
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.text(alphabet=' \t\n\r\f{}[]",:+-.0123456789aeEfINlnrstuy\\\x00é', max_size=12))
+@example('{"a":1,"a":[NaN,-Infinity,Infinity,1e400,-0,-0.0]}')
+@example('\u2003{"a":"\\ud800"}')
+@example("\ufeff1")
+def test_the_decoder_is_that_of_json(text: str) -> None:
+    """Whatever comes is read, or refused, as json.loads does it; blanks around it are nothing."""
+    for line in (text, f" {text}", f"{text}\t\r\n"):
+        assert decoded(protocol.make_decoder(), line) == decoded(json.loads, line)
 
 
 def refused_or_read(line: bytes) -> None:

@@ -207,6 +207,39 @@ def test_a_list_that_nobody_reads_to_its_end(parent: int) -> None:
     assert not descriptors() - before
 
 
+def test_a_list_that_has_ended_is_asked_for_no_more(parent: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind its last piece the kernel would go through all of a long list once more, to find that nobody follows."""
+    real = posix.read
+    sizes: list[int] = []
+
+    def noted(fd: int, size: int) -> bytes:
+        data = real(fd, size)
+        sizes.append(len(data))
+        return data
+
+    monkeypatch.setattr(posix, "read", noted)
+    pieces = list(children.pieces(parent, 1))
+    assert sorted(pid for piece in pieces for pid in piece) == sorted(procs.children(parent))
+    *full, last = sizes
+    assert len(sizes) == len(pieces) > 1
+    assert all(children.FULL <= size <= children.PIECE for size in full)
+    assert 0 < last < children.FULL
+
+
+@pytest.mark.parametrize("last", [b"", b"1234567 "])
+def test_a_piece_without_room_for_a_number(last: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind it the kernel is asked for the next piece, whether there is one or not."""
+    full = b"1234567 " * ((children.PIECE - 1) // 8)
+    text = [full, last]
+    monkeypatch.setattr(posix, "open", lambda *_, **__: 0)
+    monkeypatch.setattr(posix, "close", lambda _: None)
+    monkeypatch.setattr(posix, "read", lambda *_: text.pop(0))
+    pids = [pid for piece in children.pieces(1, 1) for pid in piece]
+    monkeypatch.undo()
+    assert pids == [1234567] * ((len(full) + len(last)) // 8)
+    assert not text
+
+
 FORKS_IN_A_THREAD = """
 import subprocess, sys, threading
 there = []

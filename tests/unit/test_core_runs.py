@@ -361,6 +361,27 @@ def test_a_signal_does_not_wait_for_a_crowd(run: Run, counts: Counter[str], monk
     assert all(child.tried.count(SIGTERM) == 1 for child in children)
 
 
+def test_who_is_served_breaks_off_for_a_signal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that comes while a client is served is forwarded in the same turn, and nobody asks again whether it waits."""
+    client, kernel, door = 99, run.kernel, vars(loop)["kernel"]
+    tried: list[list[int]] = []
+    asked: list[int] = []
+
+    def serve() -> None:
+        tried.append(list(run.main.tried))
+        if len(tried) == 1:
+            kernel.signals.append((SIGHUP, 0, 0))
+
+    monkeypatch.setattr(run, "_is_ready", lambda fd: fd == client)
+    monkeypatch.setattr(door, "signals_wait", lambda: asked.append(client))
+    run.loop._sources.add(client, serve, patient=True)
+    run.loop._step()
+    assert (run.main.tried, tried) == ([SIGHUP], [[]])
+    run.loop._step()
+    assert (run.main.tried, tried) == ([SIGHUP], [[], [SIGHUP]])
+    assert not asked
+
+
 def test_the_dead_of_a_final_kill_are_not_looked_at(run: Run, counts: Counter[str]) -> None:
     """Whom SIGKILL has reached and nobody knew is reaped and counted, wherever he stands among those who are known."""
     kernel = run.kernel

@@ -159,9 +159,8 @@ class Answers:
         comma = ""
         tree = Tree(self._launch.proc, self._machine.roster, lambda: self._machine.totals["reaped"])
         for row in tree.rows():
-            if row is None:
-                yield b""
-            else:
+            yield b""
+            if row is not None:
                 yield (comma + _encode(row)).encode("ascii")
                 comma = ","
         yield b"]}\n"
