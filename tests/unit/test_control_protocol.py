@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pyinit.control import answers, protocol
+from pyinit.control import answers, listener, protocol
 from pyinit.control.protocol import Request, RequestError
 from support.control import parse as checked
 
@@ -106,7 +106,13 @@ def test_what_is_no_request(line: str, told: str) -> None:
 SERVES = """
 import sys
 sys.path[:] = {path!r}
-from pyinit.control import protocol, server
+from pyinit.control import listener
+import pyinit.claims, pyinit.log.render, pyinit.core.machine
+for name in (*listener.MODULES, "pyinit.control.answers", "pyinit.control.server"):
+    before = set(sys.modules)
+    __import__(name)
+    print(*set(sys.modules) - before)
+from pyinit.control import protocol
 assert protocol.parse(b'{{"v":1,"request":"status","tree":true}}').tree
 print(*sys.modules)
 """
@@ -114,12 +120,15 @@ print(*sys.modules)
 LIGHT = {"collections", "enum", "functools", "json", "operator", "os", "re", "socket", "types", "typing"}
 
 
-def test_the_first_client_loads_little() -> None:
-    """What serves it and reads its request are modules of pyinit, and json is not among what these load."""
+def test_the_first_client_loads_little_at_a_time() -> None:
+    """What serves it and reads its request is loaded a module at a time, and json is not among what these load."""
     words = [sys.executable, "-ISc", SERVES.format(path=sys.path)]
     done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
-    assert "pyinit.control.answers" in done.stdout.split()
-    assert not LIGHT & set(done.stdout.split())
+    *loaded, behind, last, everything = [set(line.split()) for line in done.stdout.splitlines()]
+    ours = [[name for name in names if name.partition(".")[0] == "pyinit"] for names in loaded]
+    assert ours == [[name] for name in listener.MODULES]
+    assert behind == last == set()
+    assert not LIGHT & everything
 
 
 def test_without_the_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:

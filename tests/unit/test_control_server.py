@@ -237,6 +237,31 @@ def test_a_line_that_is_too_long(place: Place) -> None:
         assert parse(place.line(talk))["ok"] is True, "as long as it may be"
 
 
+def test_the_first_client_waits_for_one_module_in_a_turn(place: Place) -> None:
+    """Between any two that serve it the loop goes round, and takes what signals have come."""
+    with Talk(os.getpid()) as talk:
+        for left in range(len(listener.MODULES), 0, -1):
+            assert len(place.control._missing) == left
+            place.turn()
+        assert place.control._server is None
+        place.turn()
+        assert place.control._server is not None
+        assert place.ask(talk, "health")["ok"] is True
+
+
+def test_a_module_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is answered then, the log says so once, and the run goes on."""
+    monkeypatch.setattr(listener, "MODULES", ("pyinit.control.protocol", "pyinit.control.nowhere"))
+    place = Place()
+    with Talk(os.getpid()) as talk:
+        place.turn(5)
+        assert talk.line() == b""
+    (told,) = [json.loads(line) for line in place.kept.lines if b"pyinit.degraded" in line]
+    assert "ModuleNotFoundError" in told["pyinit.reason"]
+    assert not place.sources._calls
+    place.close()
+
+
 def test_a_newcomer_always_has_a_place(place: Place) -> None:
     """When all places are taken the one goes that has been silent longest; who waits for something goes last."""
     with contextlib.ExitStack() as stack:

@@ -21,6 +21,17 @@ if TYPE_CHECKING:
     from pyinit.sources import Sources
 
 BACKLOG = 64
+# What serves clients, each behind those that it needs.
+MODULES = (
+    "pyinit.control.protocol",
+    "pyinit.control.children",
+    "pyinit.control.steps",
+    "pyinit.control.tree",
+    "pyinit.control.answers",
+    "pyinit.notify",
+    "pyinit.control.client",
+    "pyinit.control.server",
+)
 _SO_PASSRIGHTS = 83  # since Linux 6.16: whoever tries to send descriptors gets EPERM
 
 
@@ -46,6 +57,7 @@ class Control:
         self._sources = sources
         self._loop = loop
         self._server: Server | None = None
+        self._missing = list(MODULES)
         self._rights = True
         self._turns = False
         kind = _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK
@@ -66,9 +78,11 @@ class Control:
         sources.add(self._socket.fileno(), self._first_client, patient=True)
 
     def _first_client(self) -> None:
-        """Load what serves clients, and hand over to it."""
-        self._sources.remove(self._socket.fileno())
+        """Load what serves clients, a module in a turn, because signals wait for that; then hand over to it."""
         try:
+            if self._missing:
+                __import__(self._missing.pop(0))
+                return
             from pyinit.control.answers import Answers
             from pyinit.control.server import Server
             from pyinit.core import actions
@@ -76,9 +90,11 @@ class Control:
             answers = Answers(self._launch, self._machine, self._log, self.ring, self._loop)
             self._server = Server(self._socket, self.ring, answers, self._log, rights=self._rights)
         except Exception as error:  # noqa: BLE001  # no memory, no descriptor, a file gone: the run goes on without it
+            self._sources.remove(self._socket.fileno())
             self._socket.close()
             self._log.report("pyinit.degraded", lack(f"{type(error).__name__}: {error}"))
             return
+        self._sources.remove(self._socket.fileno())
         self._effects.add({actions.Answer: answers.answered})
         self.go_on()
 

@@ -97,8 +97,8 @@ class Request:
 def make_decoder() -> Callable[[str], Any]:
     """Return a `json.loads` that loads the package json only for what is no JSON, and where that has no accelerator.
 
-    Its decoder loads regular expressions: with the first client that would be four fifths of what is loaded, 8 ms in
-    which a signal waits.
+    The package loads regular expressions: with the first client that would be four fifths of what is loaded, some 10 ms
+    in which signals wait.
     """
     try:
         from _json import make_scanner as accelerator
