@@ -321,6 +321,11 @@ def set_pdeathsig(signo: int) -> None:
     prctl(_PR_SET_PDEATHSIG, signo)
 
 
+def yield_turn() -> None:
+    """Let whom we have just woken have this processor before us (sched_yield(2)): else it may wait for our slice."""
+    posix.sched_yield()
+
+
 def signals_wait() -> bool:
     """Say whether a signal other than SIGCHLD is pending (sigpending(2))."""
     return not _signal.sigpending() <= {_signal.SIGCHLD}

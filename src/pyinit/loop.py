@@ -101,7 +101,10 @@ class Loop:
         self._sources.wait(0 if signalled else self._timeout())
         self._take_signals(kernel.read_signals(self._signals_fd))
         if self._sources.serve():
-            self._take_signals(kernel.read_signals(self._signals_fd))  # who was served may have broken off for one
+            came = kernel.read_signals(self._signals_fd)  # who was served may have broken off for one
+            self._take_signals(came)
+            if any(signo != _SIGCHLD for signo, _, _ in came):
+                kernel.yield_turn()  # a long answer keeps the processor for as long as the kernel lets us
         if not stopping and self._stopping:
             self.look_soon()  # a stop has begun: look who is there, however dear the last look was
             self._looks.anew()

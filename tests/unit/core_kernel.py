@@ -268,6 +268,7 @@ class Kernel:
             stop_job=lambda: self.stops.append("job"),
             stop_self=lambda: self.stops.append("self"),
             stopped=self.stopped,
+            yield_turn=self.call,
         )
 
     def call(self) -> None:
