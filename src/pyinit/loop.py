@@ -97,10 +97,7 @@ class Loop:
         self._sources.wait(self._timeout())
         self._take_signals(kernel.read_signals(self._signals_fd))
         if self._sources.serve():
-            came = kernel.read_signals(self._signals_fd)  # who was served may have broken off for one
-            self._take_signals(came)
-            if any(signo != _SIGCHLD for signo, _, _ in came):
-                kernel.yield_turn()  # a long answer keeps the processor for as long as the kernel lets us
+            self._take_what_broke_off()
         if not stopping and self._stopping:
             self.look_soon()  # a stop has begun: look who is there, however dear the last look was
             self._looks.anew()
@@ -138,6 +135,13 @@ class Loop:
             return False
         self._watch_log()
         return True
+
+    def _take_what_broke_off(self) -> None:
+        """Take the signals for which who was served may have broken off, and let those go first who get them."""
+        came = kernel.read_signals(self._signals_fd)
+        self._take_signals(came)
+        if any(signo != _SIGCHLD for signo, _, _ in came):
+            kernel.yield_turn()  # a long answer keeps the processor for as long as the kernel lets us
 
     def _take_signals(self, signals: Iterable[tuple[int, int, int]]) -> None:
         for signo, sender_pid, sender_uid in signals:
