@@ -58,6 +58,7 @@ def image_folder() -> Path | None:
         return None
     target = (BUILD / "image").resolve()
     shutil.rmtree(target, ignore_errors=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     made = subprocess.run(["docker", "create", "pyinit", "true"], stdout=subprocess.PIPE, text=True, check=True)
     container = made.stdout.strip()
     try:
