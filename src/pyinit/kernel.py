@@ -43,7 +43,7 @@ GONE = "gone"
 DENIED = "denied"
 
 _SIGCONT: int = _signal.SIGCONT
-# Nor can the C library wait for 32 and 33: in a storm they come a millisecond later, through the signal descriptor.
+# Nor can the C library wait for 32 and 33: in a storm they come some milliseconds later, through the signal descriptor.
 _NOT_OF_A_CHILD = ALL_SIGNALS - {_signal.SIGCHLD}
 _SI_KERNEL = 0x80  # sigaction(2), si_code
 _PEEK = posix.WEXITED | posix.WNOHANG | posix.WNOWAIT

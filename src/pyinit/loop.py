@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 _SIGCHLD = 17
 # After an error that nobody foresaw: when to try again (seconds).
 RETRY_S = 0.1
-# So many times in a row, each of two milliseconds, nothing is looked at in a storm but ends.
-PASSING = 4
 # In a storm the log is written once in so long, if not much waits before (seconds): a write wakes its reader, too.
 WRITE_S = 0.002
 
@@ -56,7 +54,6 @@ class Loop:
         self._storm = Storm()
         self._reaper = Reaper(machine, effects, proc, before=before, storm=self._storm)
         self._looks = self._reaper.looks
-        self._passed_by = 0  # so many times in a row
         self._log_fd: int | None = None
         self._write_again = 0.0
         self._write_at: float | None = None
@@ -91,9 +88,8 @@ class Loop:
 
     def _step(self) -> None:
         stopping = self._stopping
-        if self._storm.pauses() and self._gathers():
-            return
-        self._passed_by = 0
+        if self._storm.pauses():
+            self._gather()
         self._sources.wait(self._timeout())
         self._take_signals(kernel.read_signals(self._signals_fd))
         if self._sources.serve():
@@ -115,26 +111,18 @@ class Loop:
             self._looks.go_on()
         self._watch_log()
 
-    def _gathers(self) -> bool:
-        """In a storm: let ends come together, and take them if that is all there is; False: the loop is to go round.
+    def _gather(self) -> None:
+        """In a storm: let ends come together, and take a signal that puts an end to that.
 
-        To go round costs as much as several reaps, and is needed now and then alone then: for who waits at a
-        descriptor, and to settle what has been seen. A signal that puts an end to the pause is taken before anything
-        else can fail: it is in no queue any more. How soon a stop is over depends on each end: there is no pause.
+        It is in no queue any more: it is taken before anything else can fail.
         """
         due = self._timeout()
         if not due or self._stopping:
-            return False
+            return  # how soon a stop is over depends on each end
         signals = kernel.gather(GATHER_S if due < 0 else min(due, GATHER_S))
+        if signals:
+            self.look_soon()  # go round at once
         self._take_signals(signals)
-        if signals or self._passed_by == PASSING:
-            self.look_soon()
-            return False
-        self._passed_by += 1
-        if not self._reaper.passes_by():
-            return False
-        self._watch_log()
-        return True
 
     def _take_what_broke_off(self) -> None:
         """Take the signals for which who was served may have broken off, and let those go first who get them."""
@@ -144,11 +132,18 @@ class Loop:
             kernel.yield_turn()  # a long answer keeps the processor for as long as the kernel lets us
 
     def _take_signals(self, signals: Iterable[tuple[int, int, int]]) -> None:
+        """Tell the core of signals, of all of them: they are in no queue any more. Raises the first error."""
+        failed = None
         for signo, sender_pid, sender_uid in signals:
             if signo == _SIGCHLD:
                 self._reaper.more = True
             elif sender_pid != self._pid:  # a broken pipe is our own SIGPIPE
-                self.take(events.Signalled(signo, sender_pid, sender_uid))
+                try:
+                    self.take(events.Signalled(signo, sender_pid, sender_uid))
+                except Exception as error:  # noqa: BLE001  # told by the guard
+                    failed = failed or error
+        if failed is not None:
+            raise failed
 
     def _timeout(self) -> float:
         """Seconds until something is due; -1 when only an event can bring something new."""

@@ -74,18 +74,6 @@ class Reaper:
             self.more = kernel.anyone_dead()  # a look without /proc can swallow a SIGCHLD
         self._take(events.Settled(childless=childless))
 
-    def passes_by(self) -> bool:
-        """Take the ends of those who stand apart, some at most; say whether every child lives now."""
-        seen = None
-        try:
-            seen = self._effects.reap_apart(self._passed, self._before, ENDS)
-        except kernel.NoChildren:
-            self.more = True
-        self.more = self.more or seen is not None
-        self._storm.took(len(self._passed), time.monotonic())
-        self._tell_passed()
-        return not self.more
-
     def _take(self, event: events.Event) -> None:
         self._effects.take(event, time.monotonic())
 
@@ -133,12 +121,16 @@ class Reaper:
         if not tells_reaps and self._machine.passes(pid, end):
             kernel.bury(pid)
             self._passed.append(pid)
+            self._forget(pid)
         else:
             self._tell_passed()
             if self._machine.leaves_heirs(pid) and not self._heirs_told(pid):
                 return False
-            self._take(events.Ended(self._at_its_end(pid, end, tells_reaps=tells_reaps), end))
-        self._forget(pid)
+            process = self._at_its_end(pid, end, tells_reaps=tells_reaps)
+            try:
+                self._take(events.Ended(process, end))
+            finally:
+                self._forget(pid)  # it has been reaped, whatever else has failed
         self._taken += 1
         return True
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import posix
+import resource
 import signal
 import subprocess
 import sys
@@ -53,7 +55,7 @@ def end(parent: int, pids: list[int]) -> None:
 
 def failing(monkeypatch: pytest.MonkeyPatch, errno: int, *paths: str) -> None:
     """Have the kernel refuse to open these files, whether by their whole path or below /proc, and folders."""
-    opened, listed = posix.open, posix.listdir
+    opened, listed, scanned = posix.open, posix.listdir, posix.scandir
 
     def refuse(path: object) -> None:
         if str(path).removeprefix("/proc/") in paths or "*" in paths:
@@ -67,6 +69,11 @@ def failing(monkeypatch: pytest.MonkeyPatch, errno: int, *paths: str) -> None:
         refuse(path)
         return listed(path)
 
+    def scan_folder(path: str) -> Any:
+        refuse(path)
+        return scanned(path)
+
+    monkeypatch.setattr(posix, "scandir", scan_folder)
     monkeypatch.setattr(posix, "open", open_file)
     monkeypatch.setattr(posix, "listdir", list_folder)
 
@@ -264,6 +271,51 @@ def test_a_list_that_cannot_be_read(parent: int, monkeypatch: pytest.MonkeyPatch
     walk = tree()
     assert shown(walk.rows()) == [parent]
     assert (walk.unread, walk.why) == (0, [TOO_MANY])
+
+
+def test_our_own_list_that_cannot_be_read(parent: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once: it is read again. For good: those whom we know are told, and that others may be missing."""
+    walk = tree()
+    real = children.pieces
+    fails = [1, 2]
+
+    def pieces(pid: int, *how: Any) -> Iterator[list[int]]:
+        if pid == os.getpid() and fails:
+            fails.pop()
+            how[-1](OSError(EMFILE, os.strerror(EMFILE)))
+            return iter(())
+        return real(pid, *how)
+
+    monkeypatch.setattr(children, "pieces", pieces)
+    fails.pop()
+    everybody = sorted([parent, *procs.children(parent)])
+    assert sorted(shown(walk.rows())) == everybody
+    assert (walk.unread, walk.why) == (0, [])
+    fails += [1, 2]
+    walk = Tree(Proc(os.getpid()), knows(parent), lambda: 0)
+    (row,) = [row for row in walk.rows() if row is not None]
+    assert (row["pid"], row["role"], "age_s" in row) == (parent, "adopted", True)
+    assert (walk.unread, walk.why) == (0, [TOO_MANY])
+
+
+def test_one_descriptor_is_left(parent: int) -> None:
+    """It is enough to tell of everybody."""
+    walk = tree()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = [os.dup(0)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(int(fd) for fd, _ in descriptors()) + 20, limits[1]))
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.dup(0))
+        os.close(taken.pop())
+        rows = shown(walk.rows())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for fd in taken:
+            os.close(fd)
+    assert sorted(rows) == sorted([parent, *procs.children(parent)])
+    assert (walk.unread, walk.why) == (0, [])
 
 
 @pytest.mark.parametrize("lists", [True, False], ids=["lists", "no lists"])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pyinit import looks, loop, reaper, sources
+from pyinit.core import events
 from pyinit.core.machine import HOLDING
 from pyinit.core.model import EXITED, KILLED, SIGCONT, SIGHUP, SIGKILL, SIGQUIT, SIGTERM, End, Policy
 from unit.core_kernel import SIGCHLD
@@ -456,44 +457,55 @@ def test_a_signal_that_was_gathered_is_not_lost(run: Run, monkeypatch: pytest.Mo
     assert run.log.of("signal.forwarded")
 
 
-def test_in_a_storm_the_loop_goes_round_now_and_then(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While nothing but orphans end they are all that is looked at, for so many turns; main's end is taken at once."""
+def test_in_a_stop_nothing_is_gathered(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How soon it is over depends on each end."""
     kernel = run.kernel
     run.settle()
-    for count in range(1, 6):
-        run.loop._storm.took(count, kernel.now)
-    turns: list[str] = []
+    gathered: list[float] = []
 
-    def orphan_ends(timeout_s: float) -> list[tuple[int, int, int]]:
-        assert timeout_s <= sources.GATHER_S
-        turns.append("gathers")
-        if not run.main.alive:
-            return []
-        middle = kernel.fork(run.main)
-        orphan = kernel.fork(middle)
-        kernel.exit(middle, GOOD)
-        kernel.wait(run.main)
-        kernel.exit(orphan, GOOD)
+    def gather(timeout_s: float) -> list[tuple[int, int, int]]:
+        gathered.append(timeout_s)
         return []
 
-    poll = run.loop._sources.wait
-
-    def wait(timeout_s: float) -> None:
-        turns.append("goes round")
-        poll(timeout_s)
-
-    monkeypatch.setattr(vars(loop)["kernel"], "gather", orphan_ends)
-    monkeypatch.setattr(run.loop._sources, "wait", wait)
-    run.log.tells_reaps = False
-    for _ in range(loop.PASSING + 3):
+    monkeypatch.setattr(vars(loop)["kernel"], "gather", gather)
+    for signals in ([], [(SIGTERM, 0, 0)]):
+        kernel.signals += signals
+        run.rest()
+        for count in range(1, 6):
+            run.loop._storm.took(count, kernel.now)
         run.loop._step()
-    assert turns == [*["gathers"] * (loop.PASSING + 1), "goes round", *["gathers"] * 2]
-    assert run.machine.totals["reaped"] == turns.count("gathers")
-    turns.clear()
-    kernel.exit(run.main, GOOD)
-    run.loop._step()
-    assert turns == ["gathers", "goes round"]
-    assert run.machine.roster.main_end is not None
+        assert len(gathered) == 1, "before the stop, and not in it"
+
+
+def test_no_signal_is_lost_when_one_cannot_be_taken(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have been read together; what fails with the first is told, and the others count."""
+    run.settle()
+    take = run.effects.take
+
+    def taken(event: events.Event, now: float) -> None:
+        if isinstance(event, events.Signalled) and event.signo == SIGQUIT:
+            raise MemoryError
+        take(event, now)
+
+    monkeypatch.setattr(run.effects, "take", taken)
+    run.kernel.signals += [(SIGQUIT, 0, 0), (SIGHUP, 0, 0)]
+    with pytest.raises(MemoryError):
+        run.loop._step()
+    assert [facts["signal"] for facts in run.log.of("signal.forwarded")] == [SIGHUP]
+
+
+def test_a_number_is_forgotten_with_who_had_it(run: Run) -> None:
+    """Who was seen to be dead is looked for no more; the number may be that of somebody who lives, later."""
+    kernel = run.kernel
+    middle = kernel.fork(run.main)
+    orphan = kernel.fork(middle)
+    kernel.exit(middle, GOOD)
+    kernel.wait(run.main)
+    kernel.exit(orphan, GOOD)
+    run.loop._looks.look()
+    assert run.loop._looks.dead == {orphan.pid}
+    run.settle()
+    assert not run.loop._looks.dead
 
 
 def test_a_stop_looks_at_once_who_is_there(run: Run) -> None:

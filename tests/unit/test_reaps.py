@@ -15,7 +15,7 @@ import pytest
 from pyinit import apart
 from pyinit.core import events
 from pyinit.core.machine import Machine
-from pyinit.core.model import Policy
+from pyinit.core.model import Policy, Process
 from pyinit.effects import Effects
 from pyinit.loop import Loop
 from pyinit.procfs import Proc
@@ -25,8 +25,6 @@ from unit.log_kept import OTEL, Kept
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
-
-    from pyinit.core.model import Process
 
 
 # What differs between two processes that are alike, and what each of them has used.
@@ -267,6 +265,33 @@ def test_a_kill_for_want_of_memory_is_told() -> None:
                 dead(LIVES["SIGKILL"])
             told = [record.get("pyinit.exit.oom_killed") for record in reaper.take()]
             assert told == [True, None, None] if kills else [None, None, None]
+
+
+@pytest.mark.parametrize("reason", ["before", "claimed", "known", "a stop has begun"])
+@pytest.mark.parametrize("reaps", [True, False])
+@without_children
+def test_whom_the_core_is_to_hear_of(reason: str, *, reaps: bool) -> None:
+    """However many like it were reaped in a row: who is foreign, who is known, and all while everybody is stopped."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # main is to stay
+    with Reaper(reaps=reaps, level="info") as reaper:
+        for _ in range(TIMES):
+            dead(LIVES["a bad end"])
+        reaper.take()
+        already = reaper.apart
+        assert already == TIMES - 2
+        pid = dead(LIVES["a bad end"])
+        if reason == "before":
+            reaper.loop._reaper._before.add(pid)
+        elif reason == "claimed":
+            reaper.machine.service._claimed = reaper.proc.child(pid)
+        elif reason == "known":
+            reaper.loop.take(events.Adopted(Process(pid, name="seen before")))
+        else:
+            reaper.loop.take(events.Signalled(signal.SIGTERM, 0, 0))
+        told = [(record["process.pid"], record["pyinit.foreign"]) for record in reaper.take()]
+        quiet = not reaps and reason in {"before", "a stop has begun"}
+        assert told == ([] if quiet else [(pid, reason == "before")])
+        assert reaper.apart == already
 
 
 @pytest.mark.parametrize("reason", ["console", "level", "no /proc", "tini", "known"])

@@ -40,9 +40,10 @@ class _Parent:
         again: its list is to be read, for the first time or because it may have been incomplete.
         looks: so often it may be.
         unread: children that could not be read. Who has gone is not on the list any more when it is read again.
+        failed: its list could not be read.
     """
 
-    __slots__ = ("again", "looks", "mains", "pid", "threads", "unread", "waiting")
+    __slots__ = ("again", "failed", "looks", "mains", "pid", "threads", "unread", "waiting")
 
     def __init__(self, pid: int, threads: int, *, mains: bool) -> None:
         self.pid = pid
@@ -52,6 +53,7 @@ class _Parent:
         self.again = True
         self.looks = LOOKS
         self.unread: set[int] = set()
+        self.failed = False
 
 
 class Tree:
@@ -86,10 +88,7 @@ class Tree:
                 ended = self._roster.get(process.pid) is not process
                 yield None if ended else self._row(process, None, self._roster.role(process), ())
         elif self._proc.lists_children:
-            try:
-                at = posix.open("/proc", posix.O_PATH | posix.O_CLOEXEC)
-            except OSError:
-                at = None  # no descriptor left: it takes longer
+            at = _open_proc()
             try:
                 yield from self._walk(at)
             finally:
@@ -123,13 +122,18 @@ class Tree:
             else:
                 parent.looks -= 1
                 reaped = self._reaped()
-                for piece in children.pieces(parent.pid, parent.threads, at, self._note):
+                failed: list[OSError] = []
+                for piece in children.pieces(parent.pid, parent.threads, at, failed.append):
                     yield None
                     parent.waiting += [pid for pid in piece if pid not in seen]
                     yield None
                 parent.waiting.reverse()
                 # Our own list is the one that orphans come to while we look elsewhere, and we reap whom it has.
                 parent.again = ours and (bool(parent.waiting) or self._reaped() != reaped)
+                if failed and not parent.failed:
+                    parent.failed = parent.again = True  # once more: somebody may have closed what he had open
+                elif failed:
+                    self._note(failed[0])
         if self.why:
             yield from self._rest(seen)
 
@@ -148,14 +152,17 @@ class Tree:
             self.why.append(why)
 
     def _rest(self, seen: set[int]) -> Iterator[Row | None]:
-        """Tell of those children of ours that we know and could not read."""
+        """Tell of those children of ours that we know, and that were on no list or could not be read."""
         for number, process in enumerate(self._roster.alive):
             if process.pid in seen:
                 if not number % SKIPPED:
                     yield None
                 continue
             read = self._read(process.pid)
-            yield self._known(process, read) if isinstance(read, OSError) else None
+            if isinstance(read, OSError):
+                yield self._known(process, read)
+            elif self._roster.get(process.pid) is process:
+                yield self._describe(*self._proc.measured(process.pid, *read), mains=True)[0]
 
     def _known(self, process: Process, error: OSError) -> Row | None:
         """Return the row of a child of ours that cannot be read, if it lives: what we have known of it."""
@@ -202,12 +209,7 @@ class Tree:
     def _scan(self) -> Iterator[Row | None]:
         """Do the same where the kernel has no lists of children: look at everybody, and keep who is below us."""
         below: dict[int, list[tuple[Process, Used]]] = {}
-        try:
-            entries = posix.listdir("/proc")
-        except OSError as error:
-            entries = []
-            self._note(error)
-        for name in entries:
+        for name in self._everybody():
             read = self._read(int(name)) if name.isdigit() else None
             if isinstance(read, tuple):
                 found = self._proc.measured(int(name), *read)
@@ -223,6 +225,14 @@ class Tree:
             waiting += [(*child, mains) for child in reversed(below.pop(process.pid, []))]
             yield row
         yield from self._rest(ours)
+
+    def _everybody(self) -> Iterator[str]:
+        try:
+            with posix.scandir("/proc") as entries:
+                for entry in entries:
+                    yield entry.name
+        except OSError as error:
+            self._note(error)
 
     def _describe(self, process: Process, used: Used, *, mains: bool) -> tuple[Row, bool]:
         """Return the row of a process, and whether what is below it came from main."""
@@ -259,3 +269,17 @@ class Tree:
             row["memory_bytes"] = used.rss_bytes
             row["threads"] = used.threads
         return row
+
+
+def _open_proc() -> int | None:
+    """Return /proc as a descriptor, for what is below it; None where another one would not be left to read with."""
+    try:
+        at = posix.open("/proc", posix.O_PATH | posix.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        posix.close(posix.dup(at))
+    except OSError:
+        posix.close(at)
+        return None
+    return at
