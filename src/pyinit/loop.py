@@ -74,8 +74,9 @@ class Loop:
         self._effects.take(event, time.monotonic())
 
     def look_soon(self) -> None:
-        """Look who has come before the next wait: somebody asks."""
+        """Look who has come before the next wait, however dear the last look was: somebody asks, or a stop begins."""
         self._reaper.more = True
+        self._looks.anew()
 
     def look_for(self, pids: Iterable[int]) -> None:
         """Do so if any of these children is not known yet: to look at ten thousand at once takes its time."""
@@ -95,8 +96,7 @@ class Loop:
         if self._sources.serve():
             self._take_what_broke_off()
         if not stopping and self._stopping:
-            self.look_soon()  # a stop has begun: look who is there, however dear the last look was
-            self._looks.anew()
+            self.look_soon()
         if self._looks.due() or self._reaper.more:
             if self._jobs:
                 self._stopped()
@@ -121,7 +121,7 @@ class Loop:
             return  # how soon a stop is over depends on each end
         signals = kernel.gather(GATHER_S if due < 0 else min(due, GATHER_S))
         if signals:
-            self.look_soon()  # go round at once
+            self._reaper.more = True  # go round at once
         self._take_signals(signals)
 
     def _take_what_broke_off(self) -> None:
