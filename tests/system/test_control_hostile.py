@@ -172,6 +172,7 @@ def test_signals_are_not_late(pyinit: Start) -> None:
     """
     script = f"{program('many')} 700 term & exec {program('serve')} 0"
     run = pyinit("/bin/sh", "-c", script, log_options=["--log-format", "json"], quiet=True)
+    run.wait_for(STARTED)
     run.out.wait("ready", 2)
     over = threading.Event()
     told: list[int] = []

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 COUNT = int(os.environ.get("PYINIT_TREE", "1000"))
 SESSIONS = 20
 OTHER_USER = 61013
-QUIET = ["--log-format", "json", "--log-level", "warning"]
+QUIET = ["--log-format", "json", "--log-level", "info"]
 
 
 def witnessed(run: Run) -> dict[int, dict[str, Any]]:
@@ -89,9 +89,10 @@ def test_a_large_tree(pyinit: Start) -> None:
     run = pyinit(
         program("crowd"), str(COUNT), str(SESSIONS), "term", log_options=QUIET, quiet=True, options=["--grace", "60s"]
     )
+    run.wait_for(STARTED)
     run.out.wait("ready", timeout_s=60)
     said = ctl(run, "status", "--json")
-    assert said.status == 0
+    assert said.status == 0, said.err
     told = parse(said.out)
     rows = compare(run, told)
     assert len(rows) == COUNT + 1
@@ -132,6 +133,7 @@ def test_hidepid(pyinit: Start, workdir: Path) -> None:
     os.chown(become, OTHER_USER, OTHER_USER)
     become.chmod(0o4755)
     run = pyinit(program("until_eof"), "0", str(become), program("until_eof"), "0", stage=["new-privs", "hidepid"])
+    run.wait_for(STARTED)  # the command starts first
     for _ in range(2):
         run.out.wait("ready")
     told = parse(ctl(run, "status", "--json").out)
