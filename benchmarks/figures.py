@@ -216,6 +216,7 @@ class Figure(NamedTuple):
         rounds, quick_rounds: how often for each init.
         who: for which inits and modes it makes sense.
         baseline: the same is measured without an init, too.
+        shrinks: with fewer rounds wanted it is the one round that has less to do, and there are as many.
     """
 
     name: str
@@ -224,6 +225,7 @@ class Figure(NamedTuple):
     quick_rounds: int
     who: Callable[[Init, str], bool]
     baseline: bool = False
+    shrinks: bool = False
 
 
 def _starts(init: Init, mode: str) -> bool:
@@ -264,8 +266,8 @@ FIGURES = (
     Figure("idle", idle, 1, 1, _everybody),
     Figure("signal", signals, 3, 1, _forwards, baseline=True),
     Figure("status of 10,000", status, 3, 1, _answers),
-    Figure("storm", storm, 3, 1, _reaps),
-    Figure("storm, at once", early_storm, 3, 1, _logs_or_is_tini),
+    Figure("storm", storm, 3, 1, _reaps, shrinks=True),
+    Figure("storm, at once", early_storm, 3, 1, _logs_or_is_tini, shrinks=True),
     Figure("storm, 10,000 live", crowded_storm, 2, 1, _logs_or_is_tini),
     Figure("mass end", mass_end, 3, 1, _reaps),
     Figure("stop of 1,000", stop_1000, 3, 1, _stops),
@@ -288,7 +290,8 @@ def rounds_of(figure: Figure, init: Init | None, *, quick: bool, fewer: int = 1)
     if quick:
         return figure.quick_rounds
     if figure.rounds < 4:
-        return figure.rounds if fewer == 1 and (init is None or not init.holds) else 1
+        all_of_them = (fewer == 1 or figure.shrinks) and (init is None or not init.holds)
+        return figure.rounds if all_of_them else 1
     if fewer > 1:
         return max(3, figure.rounds // fewer)
     if init is not None and init.holds:

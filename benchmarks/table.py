@@ -187,7 +187,7 @@ def place(result: dict[str, Any]) -> str:
     virtual = "a virtual machine" if machine["virtual"] else "a machine"
     peers = ", ".join(f"{name} {version}" for name, version in sorted(result["packages"].items()))
     fewer = result.get("fewer", 1)
-    sizes = f" A storm had {20_000 // fewer:,} orphans, and there were {fewer} times fewer rounds." if fewer > 1 else ""
+    sizes = f" A storm had {20_000 // fewer:,} orphans, other figures {fewer} times fewer rounds." if fewer > 1 else ""
     sizes = f" {result['note']}" if "note" in result else sizes
     failed = result.get("failed", [])
     missing = f" Without a result, because it took too long: {'; '.join(failed)}." if failed else ""
