@@ -84,14 +84,14 @@ class Apart:
         if end.value == SIGKILL and end.kind == KILLED and oom is not None and oom.any_untold():
             return False
         last = self._proc.last_of(pid)
-        if last is None:
-            return False
+        if last is None or not last[-1]:
+            return False  # when it was born is not known, and a form says when
         name, ppid, pgid, sid, ticks = last
         kind = name, ppid, pgid, sid, end
         form = self._forms.get(kind)
         if form is None:
             told = self._machine.told_of(pgid, sid, end)
-            form = self._log.form_of_reap(name, (ppid, pgid, sid), end, *told) if ticks else None
+            form = self._log.form_of_reap(name, (ppid, pgid, sid), end, *told)
             if form is None:
                 return False
             self._forms[kind] = form

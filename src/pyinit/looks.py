@@ -100,7 +100,8 @@ class Looks:
         self._crowd_until = 0.0
 
     @property
-    def _stopping(self) -> bool:
+    def stopping(self) -> bool:
+        """True while everybody is being stopped, or killed."""
         return self._machine.phase in {STOPPING, KILLING}
 
     def know(self, pids: Iterable[int]) -> bool:
@@ -136,8 +137,8 @@ class Looks:
         found = self.look()
         done = time.monotonic()
         # While stopping, who comes is to be signalled: only what a look costs that finds nobody counts.
-        pause = (self._listing_s if self._stopping else done - now) * LOOK_SHARE
-        if self._storm.lasts and not self._stopping:
+        pause = (self._listing_s if self.stopping else done - now) * LOOK_SHARE
+        if self._storm.lasts and not self.stopping:
             pause = max(pause, STORM_LOOK_S)
         self._again = 0.0 if self._urgent.off else done + pause  # that one is made anew at once, and to its end
         return found
@@ -184,7 +185,7 @@ class Looks:
         new = [pid for pid in listed if pid not in known and pid not in dead]
         now = time.monotonic()
         self._listing_s += now - begun
-        if not self._stopping:
+        if not self.stopping:
             return new
         unseen = self._machine.unseen
         if len(new) - len(unseen) > CROWD:

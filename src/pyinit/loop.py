@@ -7,7 +7,6 @@ import time
 
 from pyinit import kernel
 from pyinit.core import events
-from pyinit.core.machine import KILLING, STOPPING
 from pyinit.reaper import Reaper
 from pyinit.sources import GATHER_S, Sources, Storm
 
@@ -83,19 +82,15 @@ class Loop:
         if not self._looks.know(pids):
             self.look_soon()
 
-    @property
-    def _stopping(self) -> bool:
-        return self._machine.phase in {STOPPING, KILLING}
-
     def _step(self) -> None:
-        stopping = self._stopping
+        stopping = self._looks.stopping
         if self._storm.pauses():
             self._gather()
         self._sources.wait(self._timeout())
         self._take_signals(kernel.read_signals(self._signals_fd))
         if self._sources.serve():
             self._take_what_broke_off()
-        if not stopping and self._stopping:
+        if not stopping and self._looks.stopping:
             self.look_soon()
         if self._looks.due() or self._reaper.more:
             if self._jobs:
@@ -107,7 +102,7 @@ class Loop:
         deadline = self._machine.deadline
         if deadline is not None and time.monotonic() >= deadline:
             self.take(events.TimeUp())
-        if self._stopping:
+        if self._looks.stopping:
             self._looks.go_on()
         self._watch_log()
 
@@ -117,7 +112,7 @@ class Loop:
         It is in no queue any more: it is taken before anything else can fail.
         """
         due = self._timeout()
-        if not due or self._stopping:
+        if not due or self._looks.stopping:
             return  # how soon a stop is over depends on each end
         signals = kernel.gather(GATHER_S if due < 0 else min(due, GATHER_S))
         if signals:

@@ -6,7 +6,6 @@ import time
 
 from pyinit import kernel
 from pyinit.core import events
-from pyinit.core.machine import KILLING, STOPPING
 from pyinit.looks import Looks, Urgent
 
 TYPE_CHECKING = False
@@ -186,8 +185,7 @@ class Reaper:
         """Describe a zombie: /proc still has its last name, its group and its session."""
         roster = self._machine.roster
         known = roster.get(pid)
-        stopping = self._machine.phase in {STOPPING, KILLING}
-        if known is not None and not (tells_reaps or roster.decides(pid)) and (end.good or stopping):
+        if known is not None and not (tells_reaps or roster.decides(pid)) and (end.good or self.looks.stopping):
             return known  # nobody will hear of it
         last = self._proc.describe(pid)
         if last is None:
